@@ -1,0 +1,3 @@
+//! Gavel: a real-time card-fraud scorer.
+
+pub mod scoring;

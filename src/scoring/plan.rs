@@ -1,0 +1,211 @@
+//! The plan: which aggregates over which keys are kept, compiled from rules and model features together. It holds no
+//! state and computes nothing.
+
+use super::field::{AttributeSchema, Field, FieldType};
+
+/// The longest window an aggregate may ask for, in milliseconds: 90 days.
+pub const WINDOW_MAX_MS: i64 = 90 * super::time::DAY_MS;
+/// The shortest window an aggregate may ask for, in milliseconds: one second.
+pub const WINDOW_MIN_MS: i64 = super::time::SECOND_MS;
+/// How many parts a tuple may have as a key.
+pub const KEY_PARTS_MAX: usize = 4;
+
+/// One part of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyPart {
+    /// The value of a field; `amount` is in the base currency.
+    Field(Field),
+    /// The network of the address, cut to this many leading bits. An IPv6 address is cut to the same share of its
+    /// 128 bits that IPv4 keeps of 32 when the prefix is at most 32, else to the prefix itself.
+    Subnet(u8),
+}
+
+/// What events are gathered by: a field or a tuple of up to four.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub Vec<KeyPart>);
+
+/// What an aggregate computes of the events of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// How many authorisations and verifications.
+    Count,
+    /// How many different values of the field among authorisations and verifications.
+    Distinct(Field),
+    /// The sum of the field over authorisations and incrementals, less what was reversed.
+    Sum(Field),
+    /// The mean of the field over authorisations.
+    Mean(Field),
+    /// The least value of the field.
+    Min(Field),
+    /// The largest value of the field.
+    Max(Field),
+    /// The standard deviation of the population.
+    Stddev(Field),
+    /// The field of the newest earlier event.
+    Last(Field),
+    /// Time since the newest earlier event.
+    SinceLast,
+    /// Time since the key was first seen.
+    Age,
+    /// Speed between the last two located card-present transactions.
+    SpeedKmh,
+    /// The share of `count` that is known to be fraud.
+    FraudRate,
+    /// How many are known to be fraud.
+    Frauds,
+}
+
+/// The type an aggregate answers with. Each may be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AggregateType {
+    /// A whole number: `AggregateValue::Integer`.
+    Integer,
+    /// Exact minor units of the base currency: `AggregateValue::Integer`.
+    MoneyMinor,
+    /// A double in minor units of the base currency: `AggregateValue::Real`.
+    MoneyReal,
+    /// A number: `AggregateValue::Real`.
+    Real,
+    /// A length of time in milliseconds: `AggregateValue::Integer`.
+    Duration,
+    /// The value of a field, as that field has it (money, integers and times: `Integer`).
+    FieldValue(FieldType),
+}
+
+/// A test that an aggregate's events must pass, by its place in the release's list of filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilterId(pub u16);
+
+/// An aggregate by its place in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AggregateId(pub u16);
+
+/// A key by its place in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(pub u16);
+
+/// What the windows must know of a filter; its expression is evaluated by the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FilterTraits {
+    /// It tests `verdict` or `outcome`: it sees earlier transactions only, and an outcome may change its answer.
+    pub settles_later: bool,
+    /// It tests `type`: refunds enter the aggregates that use it.
+    pub tests_type: bool,
+}
+
+/// One aggregate of the plan. Windows are half-open: `(t − delay − window, t − delay]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Aggregate {
+    /// What is computed.
+    pub function: Function,
+    /// Over the events of which key.
+    pub key: KeyId,
+    /// How far back, in milliseconds; 0 for `last`, `since_last`, `age` and `speed_kmh`, which look back to the horizon.
+    pub window_ms: i64,
+    /// How long labels are given to arrive, in milliseconds; 0 but for `fraud_rate` and `frauds`.
+    pub delay_ms: i64,
+    /// Leaves the current transaction out.
+    pub prior: bool,
+    /// Only events that pass this test.
+    pub filter: Option<FilterId>,
+}
+
+/// Which aggregates are kept. The same aggregate asked for twice is kept once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The keys, in the order they were first asked for.
+    pub keys: Vec<Key>,
+    /// The aggregates, in the order they were first asked for.
+    pub aggregates: Vec<Aggregate>,
+    /// The filters, in the order they were first asked for.
+    pub filters: Vec<FilterTraits>,
+}
+
+impl Plan {
+    /// The place of a key, which is added if it is new. `None` when the plan is full.
+    pub fn key(&mut self, key: Key) -> Option<KeyId> {
+        place(&mut self.keys, key).map(KeyId)
+    }
+
+    /// The place of an aggregate, which is added if it is new. `None` when the plan is full.
+    pub fn aggregate(&mut self, aggregate: Aggregate) -> Option<AggregateId> {
+        place(&mut self.aggregates, aggregate).map(AggregateId)
+    }
+
+    /// Adds a filter. The caller sees to it that equal expressions share one.
+    pub fn filter(&mut self, traits: FilterTraits) -> Option<FilterId> {
+        let id = u16::try_from(self.filters.len()).ok()?;
+        self.filters.push(traits);
+        Some(FilterId(id))
+    }
+}
+
+fn place<T: PartialEq>(items: &mut Vec<T>, item: T) -> Option<u16> {
+    if let Some(index) = items.iter().position(|known| *known == item) {
+        return u16::try_from(index).ok();
+    }
+    let index = u16::try_from(items.len()).ok()?;
+    items.push(item);
+    Some(index)
+}
+
+impl Function {
+    /// The field whose values it reads.
+    pub const fn field(self) -> Option<Field> {
+        match self {
+            Self::Distinct(field)
+            | Self::Sum(field)
+            | Self::Mean(field)
+            | Self::Min(field)
+            | Self::Max(field)
+            | Self::Stddev(field)
+            | Self::Last(field) => Some(field),
+            Self::Count | Self::SinceLast | Self::Age | Self::SpeedKmh | Self::FraudRate | Self::Frauds => None,
+        }
+    }
+
+    /// The type of its answer.
+    pub fn answers(self, schema: &AttributeSchema) -> AggregateType {
+        let is_money = |field: Field| field.field_type(schema) == FieldType::Money;
+        let is_integer = |field: Field| field.field_type(schema) == FieldType::Integer;
+        match self {
+            Self::Count | Self::Distinct(_) | Self::Frauds => AggregateType::Integer,
+            Self::Sum(field) | Self::Min(field) | Self::Max(field) if is_money(field) => AggregateType::MoneyMinor,
+            Self::Sum(field) | Self::Min(field) | Self::Max(field) if is_integer(field) => AggregateType::Integer,
+            Self::Mean(field) | Self::Stddev(field) if is_money(field) => AggregateType::MoneyReal,
+            Self::Last(field) => AggregateType::FieldValue(field.field_type(schema)),
+            Self::SinceLast | Self::Age => AggregateType::Duration,
+            Self::Sum(_)
+            | Self::Min(_)
+            | Self::Max(_)
+            | Self::Mean(_)
+            | Self::Stddev(_)
+            | Self::SpeedKmh
+            | Self::FraudRate => AggregateType::Real,
+        }
+    }
+}
+
+/// What an aggregate answered for one transaction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum AggregateValue {
+    /// Nothing to answer with.
+    #[default]
+    Missing,
+    /// A whole number, minor units or milliseconds, as its type says.
+    Integer(i64),
+    /// A double.
+    Real(f64),
+    /// True or false, from `last`.
+    Boolean(bool),
+    /// Text or a code, from `last`.
+    Text(std::sync::Arc<str>),
+    /// A country, from `last`.
+    Country(super::money::Country),
+    /// A currency, from `last`.
+    Currency(super::money::Currency),
+    /// A merchant category code, from `last`.
+    Mcc(u16),
+    /// An address, from `last`.
+    Ip(std::net::IpAddr),
+}

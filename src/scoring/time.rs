@@ -1,0 +1,145 @@
+//! Event time as integer milliseconds, durations, and the UTC calendar. It never asks a clock.
+
+use std::fmt;
+
+/// One second, in milliseconds.
+pub const SECOND_MS: i64 = 1_000;
+/// One minute, in milliseconds.
+pub const MINUTE_MS: i64 = 60 * SECOND_MS;
+/// One hour, in milliseconds.
+pub const HOUR_MS: i64 = 60 * MINUTE_MS;
+/// One day, in milliseconds.
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// The last millisecond of the year 9999: RFC 3339 has four-digit years, so later times cannot be written.
+const MAX_MS: i64 = 253_402_300_799_999;
+/// The first millisecond of the year 0000, in the proleptic Gregorian calendar.
+const MIN_MS: i64 = -62_167_219_200_000;
+
+/// A moment of event time: milliseconds since 1970-01-01T00:00:00Z, within the years 0000 to 9999.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// A moment from Unix milliseconds; `None` outside the years 0000 to 9999.
+    pub fn from_unix_ms(ms: i64) -> Option<Self> {
+        (MIN_MS..=MAX_MS).contains(&ms).then_some(Self(ms))
+    }
+
+    /// A moment from RFC 3339 text with an offset; finer than a millisecond is truncated (toward the past).
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        // The length bounds keep the general parser from accepting its own extensions such as `[Europe/Paris]`.
+        let bytes = text.as_bytes();
+        let dated = bytes.len() >= 20 && bytes[4] == b'-' && bytes[7] == b'-' && bytes[13] == b':' && bytes[16] == b':';
+        if !dated || bytes.len() > 40 || bytes.contains(&b'[') {
+            return None;
+        }
+        let instant: jiff::Timestamp = text.parse().ok()?;
+        let floor = instant.as_nanosecond().div_euclid(1_000_000);
+        Self::from_unix_ms(i64::try_from(floor).ok()?)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn unix_ms(self) -> i64 {
+        self.0
+    }
+
+    /// The hour of the UTC day, 0 to 23.
+    pub const fn hour(self) -> i64 {
+        self.0.rem_euclid(DAY_MS) / HOUR_MS
+    }
+
+    /// The ISO day of the week in UTC, Monday 1 to Sunday 7.
+    pub const fn weekday(self) -> i64 {
+        // 1970-01-01 was a Thursday, ISO day 4.
+        (self.0.div_euclid(DAY_MS) + 3).rem_euclid(7) + 1
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with milliseconds, such as `2018-07-25T10:15:30.123Z`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(instant) => write!(out, "{instant:.3}"),
+            Err(_) => write!(out, "{}ms", self.0),
+        }
+    }
+}
+
+/// A length of time as rule files write it (`10m`, `24h`, `7d`): the largest unit that leaves no remainder.
+pub struct Span(pub i64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m"), (SECOND_MS, "s")];
+        for (unit_ms, name) in units {
+            if self.0 % unit_ms == 0 && self.0 != 0 && (unit_ms != DAY_MS || self.0 > DAY_MS) {
+                return write!(out, "{}{name}", self.0 / unit_ms);
+            }
+        }
+        write!(out, "{}ms", self.0)
+    }
+}
+
+/// A duration from text such as `500ms`, `30s`, `10m`, `24h` or `7d`, in milliseconds; `None` if it is anything else
+/// or does not fit.
+pub fn parse_span_ms(text: &str) -> Option<i64> {
+    let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => SECOND_MS,
+        "m" => MINUTE_MS,
+        "h" => HOUR_MS,
+        "d" => DAY_MS,
+        _ => return None,
+    };
+    number.parse::<i64>().ok()?.checked_mul(unit_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calendar_follows_utc() {
+        // (text, unix ms, hour, weekday)
+        let cases = [
+            ("1970-01-01T00:00:00Z", 0, 0, 4),
+            ("2018-07-25T10:15:30.123Z", 1_532_513_730_123, 10, 3),
+            ("2018-07-25T12:15:30.123+02:00", 1_532_513_730_123, 10, 3),
+            ("2018-07-25T10:15:30.123999999Z", 1_532_513_730_123, 10, 3),
+            ("1969-12-31T23:59:59.999Z", -1, 23, 3),
+            ("2018-07-29T23:00:00Z", 1_532_905_200_000, 23, 7),
+        ];
+        for (text, ms, hour, weekday) in cases {
+            let time = Timestamp::parse_rfc3339(text).expect(text);
+            assert_eq!((time.unix_ms(), time.hour(), time.weekday()), (ms, hour, weekday), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_notations_are_refused() {
+        for text in [
+            "",
+            "2018-07-25",
+            "2018-07-25T10:15:30",
+            "20180725T101530Z",
+            "2018-07-25T10:15:30+02:00[Europe/Paris]",
+            "yesterday",
+            "2018-13-25T10:15:30Z",
+        ] {
+            assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_read_back() {
+        for text in ["1s", "90s", "10m", "24h", "7d", "250ms"] {
+            assert_eq!(Span(parse_span_ms(text).expect(text)).to_string(), text);
+        }
+        for text in ["", "10", "m", "1w", "99999999999999999999d", "9223372036854775807d", "-1s", "1.5h"] {
+            assert_eq!(parse_span_ms(text), None, "{text}");
+        }
+    }
+}
