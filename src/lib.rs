@@ -1,3 +1,9 @@
 //! Gavel: a real-time card-fraud scorer.
 
 pub mod scoring;
+pub mod config;
+pub mod data;
+pub mod simulation;
+pub mod learning;
+pub mod service;
+pub mod commands;

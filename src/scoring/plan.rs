@@ -209,3 +209,74 @@ pub enum AggregateValue {
     /// An address, from `last`.
     Ip(std::net::IpAddr),
 }
+
+/// Which static filters a transaction passes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilterBits(Vec<u64>);
+
+impl FilterBits {
+    /// Makes room for `filters` bits, all of them off.
+    pub fn clear(&mut self, filters: usize) {
+        self.0.clear();
+        self.0.resize(filters.div_ceil(64), 0);
+    }
+
+    /// Turns the bit of a filter on or off.
+    pub fn set(&mut self, filter: FilterId, passes: bool) {
+        let (word, bit) = (usize::from(filter.0) / 64, usize::from(filter.0) % 64);
+        if let Some(word) = self.0.get_mut(word) {
+            *word = *word & !(1 << bit) | u64::from(passes) << bit;
+        }
+    }
+
+    /// Whether the transaction passes a filter.
+    pub fn get(&self, filter: FilterId) -> bool {
+        let (word, bit) = (usize::from(filter.0) / 64, usize::from(filter.0) % 64);
+        self.0.get(word).is_some_and(|word| word >> bit & 1 == 1)
+    }
+}
+
+/// What has become of a transaction at the issuer, as far as is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OutcomeState {
+    /// Nothing has been heard yet.
+    #[default]
+    Unknown,
+    /// Approved in full.
+    Approved,
+    /// Declined.
+    Declined,
+    /// Approved in part.
+    Partial,
+}
+
+impl OutcomeState {
+    /// All of them, in the order of `SettledBits`.
+    pub const ALL: [Self; 4] = [Self::Unknown, Self::Approved, Self::Declined, Self::Partial];
+}
+
+/// For each filter on `verdict` or `outcome`, whether the transaction passes it in each outcome state: four bits by
+/// filter, so that an outcome that comes later needs no expression evaluated again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettledBits(Vec<u8>);
+
+impl SettledBits {
+    /// Makes room for `filters` tables, all of them off.
+    pub fn clear(&mut self, filters: usize) {
+        self.0.clear();
+        self.0.resize(filters, 0);
+    }
+
+    /// Says whether the transaction passes a filter in an outcome state.
+    pub fn set(&mut self, filter: FilterId, state: OutcomeState, passes: bool) {
+        if let Some(table) = self.0.get_mut(usize::from(filter.0)) {
+            let bit = state as u8;
+            *table = *table & !(1 << bit) | u8::from(passes) << bit;
+        }
+    }
+
+    /// Whether the transaction passes a filter in an outcome state.
+    pub fn get(&self, filter: FilterId, state: OutcomeState) -> bool {
+        self.0.get(usize::from(filter.0)).is_some_and(|table| table >> (state as u8) & 1 == 1)
+    }
+}

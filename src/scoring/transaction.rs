@@ -147,8 +147,8 @@ pub struct Transaction<'a> {
 impl Transaction<'_> {
     /// The value of a field; `amount_base_minor` is the amount in the base currency, missing without a rate.
     pub fn value(&self, field: Field, amount_base_minor: Option<i64>) -> Option<Value<'_>> {
-        fn text<'t>(value: &'t Option<Cow<'_, str>>) -> Option<Value<'t>> {
-            value.as_deref().map(Value::Text)
+        fn text<'t>(value: Option<&'t Cow<'_, str>>) -> Option<Value<'t>> {
+            value.map(|text| Value::Text(text))
         }
         fn code(value: Option<Code>, set: &'static [&'static str]) -> Option<Value<'static>> {
             value.map(|code| Value::Text(code.word(set)))
@@ -160,14 +160,14 @@ impl Transaction<'_> {
             Field::Amount => amount_base_minor.map(Value::Integer),
             Field::Currency => Some(Value::Currency(self.currency)),
             Field::Type => Some(Value::Text(self.kind.name())),
-            Field::Parent => text(&self.parent),
-            Field::Merchant => text(&self.merchant),
-            Field::Terminal => text(&self.terminal),
-            Field::Customer => text(&self.customer),
-            Field::Device => text(&self.device),
-            Field::Email => text(&self.email),
-            Field::EmailDomain => text(&self.email_domain),
-            Field::Bin => text(&self.bin),
+            Field::Parent => text(self.parent.as_ref()),
+            Field::Merchant => text(self.merchant.as_ref()),
+            Field::Terminal => text(self.terminal.as_ref()),
+            Field::Customer => text(self.customer.as_ref()),
+            Field::Device => text(self.device.as_ref()),
+            Field::Email => text(self.email.as_ref()),
+            Field::EmailDomain => text(self.email_domain.as_ref()),
+            Field::Bin => text(self.bin.as_ref()),
             Field::Mcc => self.mcc.map(Value::Mcc),
             Field::Country => self.country.map(Value::Country),
             Field::IssuerCountry => self.issuer_country.map(Value::Country),
@@ -175,7 +175,7 @@ impl Transaction<'_> {
             Field::ShippingCountry => self.shipping_country.map(Value::Country),
             Field::Channel => code(self.channel, CHANNELS),
             Field::EntryMode => code(self.entry_mode, ENTRY_MODES),
-            Field::Wallet => text(&self.wallet),
+            Field::Wallet => text(self.wallet.as_ref()),
             Field::Ip => self.ip.map(Value::Ip),
             Field::Lat => self.position.map(|(lat, _)| Value::Real(lat)),
             Field::Lon => self.position.map(|(_, lon)| Value::Real(lon)),

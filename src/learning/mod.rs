@@ -1,0 +1,1 @@
+//! Training with linfa: data sets, learners, calibration, evaluation. It serves nothing.

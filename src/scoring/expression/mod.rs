@@ -1,0 +1,1 @@
+//! The one typed language of rules and features: text to checked program. A program cannot fail once compiled.

@@ -1,0 +1,129 @@
+//! The part of the configuration that can change an answer. Reading it from files belongs to the shells.
+
+use super::{
+    field::AttributeSchema,
+    money::{Currency, Rates},
+    time::{DAY_MS, HOUR_MS, MINUTE_MS},
+    verdict::Decision,
+};
+
+/// Whether verdicts are enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The verdict is what the policy decided.
+    Enforce,
+    /// Every verdict is `approve`, and a flag says what it would have been.
+    Monitor,
+}
+
+/// A decision for amounts up to a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AmountBand {
+    /// The largest amount it covers, in minor units of the base currency; `None` covers the rest, and a missing amount.
+    pub up_to_minor: Option<i64>,
+    /// What it decides.
+    pub decision: Decision,
+}
+
+/// What decides where no rule does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Enforce or monitor.
+    pub mode: Mode,
+    /// From this score on a transaction is put to review.
+    pub review_at: f64,
+    /// From this score on a transaction is denied.
+    pub deny_at: f64,
+    /// By amount band, where no rule decides and no model answers; past the last band `approve`.
+    pub without_score: Vec<AmountBand>,
+    /// By amount band, where there is no time for rules; past the last band `review`.
+    pub stand_in: Vec<AmountBand>,
+}
+
+/// How much of the past is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowSettings {
+    /// Out-of-order arrivals within it land in their place.
+    pub lateness_ms: i64,
+    /// How long a repeated id gets its first answer again, in event time.
+    pub duplicates_ms: i64,
+    /// How long `last`, `since_last`, `age` and `speed_kmh` remember a key after its last event.
+    pub horizon_ms: i64,
+    /// Events of one key kept one by one; older ones are folded into panes.
+    pub events_per_key_max: usize,
+    /// Keys held in all; beyond it the least recently seen is evicted.
+    pub keys_max: usize,
+    /// Transactions remembered for duplicates, reversals, outcomes and labels; beyond it the oldest is forgotten.
+    pub transactions_max: usize,
+    /// Bytes of verdicts remembered for duplicates; beyond it the oldest is forgotten.
+    pub answers_max_bytes: usize,
+}
+
+/// Everything of the configuration that can change an answer.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The base currency and the rate table.
+    pub rates: Rates,
+    /// The declared attributes.
+    pub schema: AttributeSchema,
+    /// How much of the past is kept.
+    pub windows: WindowSettings,
+    /// What decides where no rule does.
+    pub policy: Policy,
+}
+
+impl Default for WindowSettings {
+    fn default() -> Self {
+        Self {
+            lateness_ms: 5 * MINUTE_MS,
+            duplicates_ms: 24 * HOUR_MS,
+            horizon_ms: 90 * DAY_MS,
+            events_per_key_max: 65_536,
+            keys_max: 50_000_000,
+            transactions_max: 20_000_000,
+            answers_max_bytes: 2 << 30,
+        }
+    }
+}
+
+impl Policy {
+    /// The defaults, for a base currency whose minor unit has `exponent` digits.
+    pub fn default_for(base: Currency) -> Self {
+        let unit = 10_i64.pow(base.exponent());
+        Self {
+            mode: Mode::Enforce,
+            review_at: 0.50,
+            deny_at: 0.90,
+            without_score: vec![AmountBand { up_to_minor: Some(1_000_000 * unit), decision: Decision::Approve }],
+            stand_in: vec![
+                AmountBand { up_to_minor: Some(100 * unit), decision: Decision::Approve },
+                AmountBand { up_to_minor: None, decision: Decision::Review },
+            ],
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults for a base currency.
+    pub fn default_for(base: Currency) -> Self {
+        Self {
+            rates: Rates::new(base),
+            schema: AttributeSchema::default(),
+            windows: WindowSettings::default(),
+            policy: Policy::default_for(base),
+        }
+    }
+}
+
+impl AmountBand {
+    /// The decision of the first band that covers an amount; `otherwise` past the last, or without an amount and
+    /// without an open band.
+    pub fn decide(bands: &[Self], amount_base_minor: Option<i64>, otherwise: Decision) -> Decision {
+        let covers = |band: &&Self| match (band.up_to_minor, amount_base_minor) {
+            (None, _) => true,
+            (Some(bound), Some(amount)) => amount <= bound,
+            (Some(_), None) => false,
+        };
+        bands.iter().find(covers).map_or(otherwise, |band| band.decision)
+    }
+}

@@ -1,0 +1,1 @@
+//! Exact sliding aggregates per key over event time. There is no clock here.

@@ -1,0 +1,1 @@
+//! A labelled stream of made-up card traffic with named fraud patterns. The same seed gives the same bytes.
