@@ -83,11 +83,14 @@ macro_rules! fields {
                 }
             }
 
-            /// A dense number for tables of the fixed fields; attributes follow them.
-            pub fn index(self) -> usize {
+            /// A dense number for tables: the fixed fields in their order, then the attributes.
+            pub const fn index(self) -> usize {
+                enum Place {
+                    $($variant,)*
+                }
                 match self {
-                    Self::Attribute(index) => Self::FIXED.len() + usize::from(index),
-                    fixed => Self::FIXED.iter().position(|field| *field == fixed).unwrap_or_default(),
+                    $(Self::$variant => Place::$variant as usize,)*
+                    Self::Attribute(index) => Self::FIXED.len() + index as usize,
                 }
             }
         }

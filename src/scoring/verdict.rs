@@ -70,6 +70,8 @@ pub enum Flag {
     Evicted,
     /// The field's value was bad and is treated as missing.
     Invalid(Field),
+    /// `attributes` as a whole was no object, or was there twice.
+    InvalidAttributes,
     /// The field held a raw card number and is treated as missing.
     Pan(Field),
     /// The currency has no rate: `amount` is missing in expressions.
@@ -90,6 +92,7 @@ impl Flag {
             Self::Late => out.push_str("late"),
             Self::Approximate => out.push_str("approximate"),
             Self::Evicted => out.push_str("evicted"),
+            Self::InvalidAttributes => out.push_str("invalid:attributes"),
             Self::NoRate => out.push_str("no_rate"),
             Self::UnknownParent => out.push_str("unknown_parent"),
             Self::WindowFilling => out.push_str("window_filling"),

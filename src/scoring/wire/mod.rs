@@ -1,0 +1,14 @@
+//! Messages from JSON and columns to checked values. It keeps nothing and never repeats a refused value.
+
+mod check;
+mod notices;
+mod pan;
+mod raw;
+
+pub use check::{Route, check_transaction, decode_transaction};
+pub use notices::{decode_label, decode_list_change, decode_outcome};
+pub use pan::is_card_number;
+pub use raw::{Raw, RawFields, RawObject, RawTransaction};
+
+#[cfg(test)]
+mod tests;

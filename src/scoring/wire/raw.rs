@@ -1,0 +1,315 @@
+//! A transaction's fields as they came, before any check: from one pass over JSON, or from columns.
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use smallvec::SmallVec;
+
+use crate::scoring::field::Field;
+
+/// A value as it came.
+#[derive(Clone, Default)]
+pub enum Raw<'a> {
+    /// The message does not have it.
+    #[default]
+    Absent,
+    /// It is `null`.
+    Null,
+    /// True or false.
+    Boolean(bool),
+    /// A whole number that fits in 64 bits.
+    Integer(i64),
+    /// Any other number.
+    Real(f64),
+    /// Text.
+    Text(Cow<'a, str>),
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+    /// The message has it twice.
+    Repeated,
+}
+
+impl Raw<'_> {
+    /// What was found, without the value itself.
+    pub fn found(&self) -> &'static str {
+        match self {
+            Self::Absent => "missing",
+            Self::Null => "null",
+            Self::Boolean(_) => "a boolean",
+            Self::Integer(_) => "an integer",
+            Self::Real(_) => "a number that is not an integer of 64 bits",
+            Self::Text(text) if text.is_empty() => "an empty text",
+            Self::Text(_) => "a text",
+            Self::Array => "an array",
+            Self::Object => "an object",
+            Self::Repeated => "there twice",
+        }
+    }
+
+    /// Whether there is nothing to check: absent or `null`.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Self::Absent | Self::Null)
+    }
+
+    fn put(&mut self, value: Self) {
+        *self = if matches!(self, Self::Absent) { value } else { Self::Repeated };
+    }
+}
+
+/// Fields by name as they came, in their order, each name once.
+pub type RawFields<'a> = SmallVec<[(Cow<'a, str>, Raw<'a>); 4]>;
+
+fn put<'a>(fields: &mut RawFields<'a>, name: Cow<'a, str>, value: Raw<'a>) {
+    match fields.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, known)) => known.put(value),
+        None => fields.push((name, value)),
+    }
+}
+
+const FIELDS: usize = Field::FIXED.len();
+
+/// The fields of a transaction as they came.
+pub struct RawTransaction<'a> {
+    fields: [Raw<'a>; FIELDS],
+    /// The keys of `attributes` as they came, in their order.
+    pub attributes: RawFields<'a>,
+    /// Whether `attributes` was there and was no object.
+    pub attributes_malformed: bool,
+    /// How many fields no contract names.
+    pub unknown_fields: u32,
+    /// Whether numbers and booleans may stand as text, as they do in columns.
+    pub from_columns: bool,
+}
+
+impl<'a> RawTransaction<'a> {
+    /// A transaction without any field, to be filled from JSON.
+    pub fn new() -> Self {
+        Self {
+            fields: [const { Raw::Absent }; FIELDS],
+            attributes: SmallVec::new(),
+            attributes_malformed: false,
+            unknown_fields: 0,
+            from_columns: false,
+        }
+    }
+
+    /// A transaction without any field, to be filled from columns: an empty column is an absent field.
+    pub fn from_columns() -> Self {
+        Self { from_columns: true, ..Self::new() }
+    }
+
+    /// What a fixed field holds.
+    pub fn field(&self, field: Field) -> &Raw<'a> {
+        &self.fields[field.index()]
+    }
+
+    /// Takes what a fixed field holds.
+    pub fn take(&mut self, field: Field) -> Raw<'a> {
+        std::mem::take(&mut self.fields[field.index()])
+    }
+
+    /// Sets a fixed field; a second value makes it `Repeated`.
+    pub fn set(&mut self, field: Field, value: Raw<'a>) {
+        self.fields[field.index()].put(value);
+    }
+
+    /// Sets an attribute; a second value makes it `Repeated`.
+    pub fn set_attribute(&mut self, key: Cow<'a, str>, value: Raw<'a>) {
+        put(&mut self.attributes, key, value);
+    }
+}
+
+impl Default for RawTransaction<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("any value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw<'de>, E> {
+        Ok(Raw::Boolean(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Raw<'de>, E> {
+        Ok(Raw::Integer(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Raw<'de>, E> {
+        Ok(i64::try_from(value).map_or(Raw::Real(value as f64), Raw::Integer))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Raw<'de>, E> {
+        Ok(Raw::Real(value))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Raw<'de>, E> {
+        Ok(Raw::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw<'de>, E> {
+        Ok(Raw::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw<'de>, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw<'de>, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Raw::Array)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Raw<'de>, A::Error> {
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Raw::Object)
+    }
+}
+
+/// A key, borrowed where JSON has no escapes in it.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl<'de> Visitor<'de> for NameVisitor {
+            type Value = Name<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(value)))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(value.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawTransaction<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TransactionVisitor;
+        impl<'de> Visitor<'de> for TransactionVisitor {
+            type Value = RawTransaction<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+                let mut raw = RawTransaction::new();
+                let mut attributes_seen = false;
+                while let Some(Name(name)) = entries.next_key()? {
+                    match Field::from_name(&name) {
+                        // The processor is part of the subject; a body cannot name another.
+                        Some(field) if field != Field::Processor => raw.set(field, entries.next_value()?),
+                        _ if name == "attributes" => {
+                            let again = std::mem::replace(&mut attributes_seen, true);
+                            match entries.next_value()? {
+                                RawObject::Fields(attributes) if !again => raw.attributes = attributes,
+                                RawObject::Null if !again => {}
+                                _ => raw.attributes_malformed = true,
+                            }
+                        }
+                        _ => {
+                            entries.next_value::<IgnoredAny>()?;
+                            raw.unknown_fields += 1;
+                        }
+                    }
+                }
+                Ok(raw)
+            }
+        }
+        deserializer.deserialize_map(TransactionVisitor)
+    }
+}
+
+/// A flat object as it came.
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack for the length of one decode")]
+pub enum RawObject<'a> {
+    /// An object.
+    Fields(RawFields<'a>),
+    /// `null`.
+    Null,
+    /// Anything else.
+    Other,
+}
+
+impl<'a> RawObject<'a> {
+    /// Takes a field of an object.
+    pub fn take(&mut self, name: &str) -> Raw<'a> {
+        let Self::Fields(fields) = self else { return Raw::Absent };
+        fields.iter_mut().find(|(known, _)| known == name).map_or(Raw::Absent, |(_, value)| std::mem::take(value))
+    }
+}
+
+impl<'de> Deserialize<'de> for RawObject<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = RawObject<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("any value")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+                let mut fields = RawFields::new();
+                while let Some(Name(name)) = entries.next_key()? {
+                    put(&mut fields, name, entries.next_value()?);
+                }
+                Ok(RawObject::Fields(fields))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(RawObject::Null)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(RawObject::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(RawObject::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(RawObject::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(RawObject::Other)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+                Ok(RawObject::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(RawObject::Other)
+            }
+        }
+        deserializer.deserialize_any(ObjectVisitor)
+    }
+}
