@@ -1,1 +1,20 @@
-//! Data files: rows in, rows out, labels in their order. It scores nothing.
+//! Data files: rows in, rows out, labels in their order. It scores nothing and keeps no row.
+
+mod error;
+mod period;
+mod source;
+mod sink;
+mod lines;
+mod columns;
+mod json;
+mod row;
+mod labels;
+mod progress;
+
+pub use error::DataError;
+pub use labels::{LabelQueue, PendingLabel};
+pub use period::{Period, parse_moment};
+pub use progress::Progress;
+pub use row::{DEFAULT_PROCESSOR, Notes, Row, Rows};
+pub use sink::Sink;
+pub use source::{FileFormat, Position, Source};

@@ -38,7 +38,7 @@ pub struct Route<'a> {
 }
 
 /// Whether a text is a token of a subject: `[A-Za-z0-9_-]`, 1 to 64 long.
-pub(super) fn is_token(text: &str) -> bool {
+pub fn is_token(text: &str) -> bool {
     (1..=TOKEN_MAX_CHARACTERS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }

@@ -5,7 +5,7 @@ mod notices;
 mod pan;
 mod raw;
 
-pub use check::{Route, check_transaction, decode_transaction};
+pub use check::{Route, check_transaction, decode_transaction, is_token};
 pub use notices::{decode_label, decode_list_change, decode_outcome};
 pub use pan::is_card_number;
 pub use raw::{Raw, RawFields, RawObject, RawTransaction};
