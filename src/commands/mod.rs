@@ -1,1 +1,3 @@
 //! One file per command of the binary: arguments in, exit code out.
+
+pub mod common;

@@ -1,1 +1,171 @@
-//! Configuration from file, environment and flags. It binds no port and opens no connection.
+//! Configuration from file, environment and flags over built-in defaults. It binds no port and opens no connection.
+
+mod problem;
+mod secret;
+mod source;
+mod mask;
+mod value;
+mod known;
+mod reader;
+mod policy;
+mod sections;
+
+use std::path::PathBuf;
+
+pub use problem::{ConfigErrors, Problem};
+pub use secret::Secret;
+pub use source::{FILE_NAME, Flags, Sources};
+
+use crate::scoring::settings::Settings;
+
+/// Everything that can be configured, checked.
+///
+/// It has no `Debug`: it holds passwords.
+#[derive(Clone)]
+pub struct Config {
+    /// The part that can change an answer; reloadable.
+    pub settings: Settings,
+    /// The service refuses a transaction whose time is further ahead of the wall clock than this.
+    pub skew_ms: i64,
+    /// The folder of the rule files.
+    pub rules: PathBuf,
+    /// Which model scores.
+    pub model: ModelChoice,
+    /// How the service reaches its broker.
+    pub nats: NatsConfig,
+    /// Where the service listens for messages and publishes verdicts.
+    pub subjects: SubjectRoots,
+    /// The port of metrics and health.
+    pub http: HttpConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// The file that was read, for watching it; `None` where there was none.
+    pub file: Option<PathBuf>,
+}
+
+/// Which model scores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelChoice {
+    /// The one in `models/`.
+    Shipped,
+    /// No model: rules alone.
+    None,
+    /// This file.
+    File(PathBuf),
+}
+
+/// How the service reaches its broker.
+///
+/// It has no `Debug`: it holds passwords, and a server's address may hold one too.
+#[derive(Clone)]
+pub struct NatsConfig {
+    /// The servers, the first tried first.
+    pub servers: Vec<async_nats::ServerAddr>,
+    /// How it says who it is.
+    pub authentication: Authentication,
+    /// A file of certificate authorities to trust besides the system's.
+    pub tls_ca: Option<PathBuf>,
+    /// The client's certificate and key, for mutual TLS.
+    pub tls_client: Option<TlsClient>,
+    /// Messages that wait in the client for each subscription; more are dropped by the client, which counts them.
+    pub subscription_capacity: usize,
+    /// Messages that wait in the client to be written to the broker; more make the publisher wait.
+    pub client_capacity: usize,
+    /// Messages that wait for the scoring thread.
+    pub queue_max: usize,
+}
+
+/// How the service says who it is.
+#[derive(Clone)]
+pub enum Authentication {
+    /// It does not, or the server's address does.
+    None,
+    /// By name and password.
+    Password {
+        /// The name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// By a credentials file of a JWT and its seed.
+    Credentials(PathBuf),
+    /// By the seed of an nkey.
+    Nkey(Secret),
+}
+
+/// The files of a client certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsClient {
+    /// The certificate, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
+}
+
+/// The leading tokens of each kind of subject, without a dot at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectRoots {
+    /// Requests for a verdict: `<score>.<processor>.<card>`.
+    pub score: String,
+    /// Verdicts out: `<verdict>.<processor>.<verdict>`.
+    pub verdict: String,
+    /// Outcomes in: `<outcome>.<processor>.<card>`.
+    pub outcome: String,
+    /// Labels in: `<label>.<processor>.<card>`.
+    pub label: String,
+    /// List changes in: `<list>.<list id>`.
+    pub list: String,
+}
+
+/// The port of metrics and health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// The address; port 0 asks the system for a free one.
+    pub listen: std::net::SocketAddr,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// A level or directives by module: `info`, `gavel=debug,async_nats=warn`.
+    pub filter: String,
+    /// For people or for programs.
+    pub format: LogFormat,
+}
+
+/// For whom the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads `gavel.toml` (or the file that the flags name), the process's environment and the flags, in rising order
+    /// of precedence. Called again it reads all of them again.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigErrors> {
+        Self::read(Sources::of_process(flags))
+    }
+
+    /// The configuration of given sources.
+    pub fn read(sources: Sources) -> Result<Self, ConfigErrors> {
+        sections::read(sources)
+    }
+
+    /// Every key there is, except the entries of maps such as `rates`.
+    pub fn keys() -> Vec<String> {
+        sections::keys()
+    }
+}
+
+impl NatsConfig {
+    /// The servers for logs and messages: hosts and ports, never a name or a password.
+    pub fn servers_text(&self) -> String {
+        let texts: Vec<_> = self.servers.iter().map(|server| format!("{}:{}", server.host(), server.port())).collect();
+        texts.join(",")
+    }
+}

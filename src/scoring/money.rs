@@ -345,12 +345,34 @@ impl Decimal {
             }
             mantissa = mantissa * 10 + u64::from(digit - b'0');
         }
-        Some(Self { mantissa, scale: fraction.len() as u32 })
+        let mut scale = fraction.len() as u32;
+        // Equal decimals are equal values: `1.50` is `1.5`.
+        while scale > 0 && mantissa.is_multiple_of(10) {
+            mantissa /= 10;
+            scale -= 1;
+        }
+        Some(Self { mantissa, scale })
     }
+
+    /// One.
+    pub const ONE: Self = Self { mantissa: 1, scale: 0 };
 
     /// Whether it is zero.
     pub const fn is_zero(self) -> bool {
         self.mantissa == 0
+    }
+}
+
+impl fmt::Display for Decimal {
+    /// The shortest text that reads back to it.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A mantissa of 18 digits at most leaves a scale of 18 at most.
+        let unit = 10_u64.pow(self.scale);
+        let (whole, fraction) = (self.mantissa / unit, self.mantissa % unit);
+        match self.scale {
+            0 => write!(out, "{whole}"),
+            scale => write!(out, "{whole}.{fraction:0width$}", width = scale as usize),
+        }
     }
 }
 
@@ -365,7 +387,7 @@ impl Rates {
     /// A table that knows the base currency alone.
     pub fn new(base: Currency) -> Self {
         let mut rates = vec![None; Currency::COUNT];
-        rates[base.index()] = Some(Decimal { mantissa: 1, scale: 0 });
+        rates[base.index()] = Some(Decimal::ONE);
         Self { base, rates }
     }
 
@@ -379,6 +401,11 @@ impl Rates {
     /// The base currency.
     pub const fn base(&self) -> Currency {
         self.base
+    }
+
+    /// Every currency with a rate, the base currency included, by code.
+    pub fn known(&self) -> impl Iterator<Item = (Currency, Decimal)> {
+        Currency::all().filter_map(|currency| Some((currency, self.rates[currency.index()]?)))
     }
 
     /// Converts minor units of `currency` to minor units of the base currency, rounding half to even.
@@ -413,6 +440,48 @@ pub struct Money {
     pub minor: i64,
     /// The currency.
     pub currency: Currency,
+}
+
+/// Why a text is no amount of money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotMoney {
+    /// It is no number, a blank and a currency.
+    Shape,
+    /// Its currency is not in the standard.
+    Currency,
+    /// It has more decimals than its currency.
+    Decimals {
+        /// How many it has.
+        found: usize,
+        /// The currency.
+        currency: Currency,
+    },
+    /// It is not below `AMOUNT_LIMIT_MINOR`.
+    Large,
+}
+
+impl Money {
+    /// Money from text such as `500 EUR` or `4.99 EUR`: no sign, one blank or more.
+    pub fn parse(text: &str) -> Result<Self, NotMoney> {
+        let (number, code) = text.split_once(' ').ok_or(NotMoney::Shape)?;
+        let currency = Currency::from_code(code.trim_start()).ok_or(NotMoney::Currency)?;
+        Ok(Self { minor: Self::minor_of(number, currency)?, currency })
+    }
+
+    /// The minor units of digits such as `500` or `4.99`.
+    pub fn minor_of(number: &str, currency: Currency) -> Result<i64, NotMoney> {
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !digits(whole) || !digits(fraction) || number.ends_with('.') {
+            return Err(NotMoney::Shape);
+        }
+        let exponent = currency.exponent() as usize;
+        if fraction.len() > exponent {
+            return Err(NotMoney::Decimals { found: fraction.len(), currency });
+        }
+        let minor: Option<i64> = format!("{whole}{fraction:0<exponent$}").parse().ok();
+        minor.filter(|minor| *minor < AMOUNT_LIMIT_MINOR).ok_or(NotMoney::Large)
+    }
 }
 
 impl fmt::Display for Money {
@@ -488,6 +557,39 @@ mod tests {
             assert_eq!(Decimal::parse(text), None, "{text}");
         }
         assert_eq!(Decimal::parse("0.92"), Some(Decimal { mantissa: 92, scale: 2 }));
+    }
+
+    #[test]
+    fn equal_decimals_are_equal() {
+        for (text, same) in [("1.00", "1"), ("0.920", "0.92"), ("130", "130"), ("0.0061", "0.0061"), ("0.00", "0")] {
+            assert_eq!(Decimal::parse(text), Decimal::parse(same), "{text}");
+            assert_eq!(Decimal::parse(text).expect(text).to_string(), same);
+        }
+    }
+
+    #[test]
+    fn money_reads_back() {
+        for text in ["4.99 EUR", "500 JPY", "0.001 KWD", "0 EUR", "9999999999999.99 EUR"] {
+            let Ok(money) = Money::parse(text) else { panic!("{text}") };
+            assert_eq!(money.to_string(), text);
+        }
+        let euro = currency("EUR");
+        let cases = [
+            ("", NotMoney::Shape),
+            ("5", NotMoney::Shape),
+            ("EUR 5", NotMoney::Currency),
+            ("5 eur", NotMoney::Currency),
+            ("-5 EUR", NotMoney::Shape),
+            (".5 EUR", NotMoney::Shape),
+            ("5. EUR", NotMoney::Shape),
+            ("5,00 EUR", NotMoney::Shape),
+            ("5.001 EUR", NotMoney::Decimals { found: 3, currency: euro }),
+            ("10000000000000 EUR", NotMoney::Large),
+            ("99999999999999999999 EUR", NotMoney::Large),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Money::parse(text).err(), Some(expected), "{text}");
+        }
     }
 
     #[test]

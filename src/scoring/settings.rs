@@ -115,6 +115,56 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Twelve hexadecimal digits that change when anything here does, whatever the order it was written in.
+    pub fn version(&self) -> String {
+        let mut digits = blake3::hash(self.canonical_text().as_bytes()).to_hex().to_string();
+        digits.truncate(12);
+        digits
+    }
+
+    /// Every setting as a line, in one order. A setting that is added must be added here.
+    fn canonical_text(&self) -> String {
+        // Taken apart without `..`, so that a new setting does not compile until it has its line.
+        let Self { rates, schema, windows, policy } = self;
+        let WindowSettings {
+            lateness_ms,
+            duplicates_ms,
+            horizon_ms,
+            events_per_key_max,
+            keys_max,
+            transactions_max,
+            answers_max_bytes,
+        } = windows;
+        let Policy { mode, review_at, deny_at, without_score, stand_in } = policy;
+        let mut lines = vec![format!("base {}", rates.base().code())];
+        lines.extend(rates.known().map(|(currency, rate)| format!("rate {} {rate}", currency.code())));
+        lines.extend(schema.fields().map(|field| format!("{} {:?}", field.name(schema), field.field_type(schema))));
+        lines.extend([
+            format!("lateness_ms {lateness_ms}"),
+            format!("duplicates_ms {duplicates_ms}"),
+            format!("horizon_ms {horizon_ms}"),
+            format!("events_per_key_max {events_per_key_max}"),
+            format!("keys_max {keys_max}"),
+            format!("transactions_max {transactions_max}"),
+            format!("answers_max_bytes {answers_max_bytes}"),
+            format!("mode {mode:?}"),
+            format!("review_at {review_at}"),
+            format!("deny_at {deny_at}"),
+        ]);
+        for (name, bands) in [("without_score", without_score), ("stand_in", stand_in)] {
+            lines.extend(bands.iter().map(|AmountBand { up_to_minor, decision }| {
+                format!(
+                    "{name} {} {}",
+                    up_to_minor.map_or("rest".to_owned(), |bound| bound.to_string()),
+                    decision.name()
+                )
+            }));
+        }
+        lines.join("\n")
+    }
+}
+
 impl AmountBand {
     /// The decision of the first band that covers an amount; `otherwise` past the last, or without an amount and
     /// without an open band.
@@ -125,5 +175,46 @@ impl AmountBand {
             (Some(_), None) => false,
         };
         bands.iter().find(covers).map_or(otherwise, |band| band.decision)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scoring::{field::FieldType, money::Decimal};
+
+    fn settings() -> Settings {
+        Settings::default_for(Currency::from_code("EUR").expect("EUR is a currency"))
+    }
+
+    #[test]
+    fn every_setting_changes_the_version() {
+        let changes: [fn(&mut Settings); 16] = [
+            |settings| settings.rates = Rates::new(Currency::from_code("USD").expect("USD is a currency")),
+            |settings| settings.rates.set(Currency::from_code("USD").expect("known"), Decimal::ONE),
+            |settings| settings.schema = AttributeSchema::new([("a".to_owned(), FieldType::Text)]),
+            |settings| settings.schema = AttributeSchema::new([("a".to_owned(), FieldType::Number)]),
+            |settings| settings.windows.lateness_ms += 1,
+            |settings| settings.windows.duplicates_ms += 1,
+            |settings| settings.windows.horizon_ms += 1,
+            |settings| settings.windows.events_per_key_max += 1,
+            |settings| settings.windows.keys_max += 1,
+            |settings| settings.windows.transactions_max += 1,
+            |settings| settings.windows.answers_max_bytes += 1,
+            |settings| settings.policy.mode = Mode::Monitor,
+            |settings| settings.policy.review_at = 0.51,
+            |settings| settings.policy.deny_at = 0.91,
+            |settings| settings.policy.without_score.clear(),
+            |settings| settings.policy.stand_in[0].decision = Decision::Review,
+        ];
+        let mut seen = vec![settings().version()];
+        for (index, change) in changes.into_iter().enumerate() {
+            let mut changed = settings();
+            change(&mut changed);
+            let version = changed.version();
+            assert_eq!(version.len(), 12);
+            assert!(!seen.contains(&version), "change {index} is not seen");
+            seen.push(version);
+        }
     }
 }

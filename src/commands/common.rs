@@ -1,0 +1,106 @@
+//! The flags that commands share, and what they do with a configuration that is wrong. No command is defined here.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use crate::config::{Config, ConfigErrors, Flags};
+
+/// Wrong usage or configuration.
+pub const EXIT_USAGE: u8 = 2;
+
+/// For every command that reads the configuration.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigFlag {
+    /// Configuration file; without it `gavel.toml` here, if there is one
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// For every command that reads rules.
+#[derive(Args, Clone, Debug, Default)]
+pub struct RulesFlag {
+    /// Folder of the rule files [default: rules]
+    #[arg(long, value_name = "DIR")]
+    pub rules: Option<PathBuf>,
+}
+
+/// For every command that scores.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ModelFlag {
+    /// Model file, or `none` for no model [default: the one in models/]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+}
+
+/// For every command that scores with rules and a model.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ScoringFlags {
+    #[command(flatten)]
+    config: ConfigFlag,
+    #[command(flatten)]
+    rules: RulesFlag,
+    #[command(flatten)]
+    model: ModelFlag,
+}
+
+/// For every command that talks to a broker.
+#[derive(Args, Clone, Debug, Default)]
+pub struct NatsFlag {
+    /// Broker, or several with commas between [default: the local one]
+    #[arg(long, value_name = "URL")]
+    pub nats: Option<String>,
+}
+
+/// For every command that serves metrics.
+#[derive(Args, Clone, Debug, Default)]
+pub struct HttpFlag {
+    /// Address of /metrics, /healthz and /readyz [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<String>,
+}
+
+/// For every command whose output is for people by default.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct JsonFlag {
+    /// Print JSON instead of text for people
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl From<&ConfigFlag> for Flags {
+    fn from(flag: &ConfigFlag) -> Self {
+        Self { config: flag.config.clone(), ..Self::default() }
+    }
+}
+
+impl From<&ScoringFlags> for Flags {
+    fn from(flags: &ScoringFlags) -> Self {
+        Self { rules: flags.rules.rules.clone(), model: flags.model.model.clone(), ..Self::from(&flags.config) }
+    }
+}
+
+impl Flags {
+    /// The same flags with the broker's address.
+    #[must_use]
+    pub fn with_nats(self, flag: &NatsFlag) -> Self {
+        Self { nats: flag.nats.clone(), ..self }
+    }
+
+    /// The same flags with the address of the metrics.
+    #[must_use]
+    pub fn with_http(self, flag: &HttpFlag) -> Self {
+        Self { http: flag.http.clone(), ..self }
+    }
+}
+
+/// The configuration under the given flags; what is wrong with it is printed, and the command ends with the code.
+pub fn load_config(flags: impl Into<Flags>) -> Result<Config, ExitCode> {
+    Config::load(&flags.into()).map_err(|errors| report(&errors))
+}
+
+fn report(errors: &ConfigErrors) -> ExitCode {
+    // The stream drops the colours where there is no terminal.
+    anstream::eprintln!("{}", errors.render(true));
+    ExitCode::from(EXIT_USAGE)
+}
