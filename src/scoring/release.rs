@@ -1,1 +1,94 @@
-//! What is swapped together: rules, lists, model, policy, rates and their versions. It never changes once built.
+//! What is swapped together: rules, lists, model, policy, rates and their versions. It never changes once built, but for
+//! the list changes that arrive while it serves.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    expression::{Compiler, Environment, FeatureId, Finding, Program},
+    lists::Lists,
+    model::Model,
+    plan::Plan,
+    rules::RuleSet,
+    settings::Settings,
+    verdict::Versions,
+};
+
+/// A compiled feature.
+pub struct Feature {
+    /// Its name, as reasons give it.
+    pub name: Arc<str>,
+    /// Its expression in the release's program.
+    pub id: FeatureId,
+}
+
+/// Everything that decides an answer but the past: one compiled whole, swapped at one place in the order of inputs.
+pub struct Release {
+    /// Rates, attributes, windows and policy.
+    pub settings: Settings,
+    /// Every expression of the rules and the features.
+    pub program: Program,
+    /// Which aggregates the program reads.
+    pub plan: Plan,
+    /// The rules.
+    pub rules: RuleSet,
+    /// The lists and tables, with the changes made while serving.
+    pub lists: Lists,
+    /// The model, if one is loaded.
+    pub model: Option<Arc<Model>>,
+    /// The model's features in its order; or features alone, to be exported or learnt from.
+    pub features: Vec<Feature>,
+    /// The content hashes that a verdict names.
+    pub versions: Versions,
+}
+
+/// What was found in the expression of a feature.
+#[derive(Debug)]
+pub struct FeatureProblem {
+    /// The feature's name.
+    pub name: String,
+    /// Its expression.
+    pub expression: String,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+impl Release {
+    /// A release of features alone, by name and expression: for exporting them and for learning from them.
+    pub fn of_features(settings: Settings, features: &[(String, String)]) -> Result<Self, Vec<FeatureProblem>> {
+        let lists = Lists::default();
+        let defines = BTreeMap::new();
+        let environment =
+            Environment { schema: &settings.schema, rates: &settings.rates, lists: &lists, defines: &defines };
+        let mut compiler = Compiler::new(environment);
+        let features = compile_features(features, &mut compiler)?;
+        let (program, plan) = compiler.finish();
+        let rules = RuleSet::default();
+        let versions = versions(&settings, &rules, None);
+        Ok(Self { settings, program, plan, rules, lists, model: None, features, versions })
+    }
+}
+
+fn compile_features(
+    features: &[(String, String)],
+    compiler: &mut Compiler<'_>,
+) -> Result<Vec<Feature>, Vec<FeatureProblem>> {
+    let mut problems = Vec::new();
+    let mut compiled = Vec::new();
+    for (name, expression) in features {
+        let mut findings = Vec::new();
+        match compiler.feature(expression, &mut findings) {
+            Some(id) => compiled.push(Feature { name: Arc::from(name.as_str()), id }),
+            None => problems.push(FeatureProblem { name: name.clone(), expression: expression.clone(), findings }),
+        }
+    }
+    if problems.is_empty() { Ok(compiled) } else { Err(problems) }
+}
+
+fn versions(_settings: &Settings, rules: &RuleSet, model: Option<&Model>) -> Versions {
+    Versions {
+        engine: env!("CARGO_PKG_VERSION"),
+        rules: rules.version().to_owned(),
+        model: model.map(|model| model.version().to_owned()),
+        config: "000000000000".to_owned(),
+    }
+}

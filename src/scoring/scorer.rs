@@ -1,1 +1,322 @@
-//! The one door: inputs in one order to outputs. No clock, no I/O.
+//! The one door: inputs in one order, outputs back. The same inputs always give the same bytes; no clock, no I/O.
+
+use super::{
+    expression::{Memo, Scope},
+    plan::{AggregateValue, FilterBits, SettledBits},
+    refusal::{Refusal, RefusalClass},
+    registry::{Fingerprint, Registry, Repeat},
+    release::Release,
+    rules::Hits,
+    settings::Mode,
+    transaction::{Label, ListChange, Outcome, Transaction, TransactionType},
+    verdict::{Decision, Flag, Reason, ReasonKind, Tier, Verdict},
+    windows::{Observed, Windows},
+};
+
+/// How many of the model's contributions a verdict names at most.
+const MODEL_REASONS_MAX: usize = 4;
+
+/// Something that changes an answer. Their order of arrival is the order of everything.
+pub enum Input<'a> {
+    /// A transaction, with how much of the pipeline there is time for.
+    Transaction {
+        /// The transaction.
+        transaction: &'a Transaction<'a>,
+        /// Decided where the sequence is made, for it depends on time.
+        tier: Tier,
+    },
+    /// What the issuer then did.
+    Outcome(&'a Outcome<'a>),
+    /// What a transaction turned out to be.
+    Label(&'a Label<'a>),
+    /// An addition to or removal from a list.
+    ListChange(&'a ListChange<'a>),
+    /// Another release takes over.
+    Reload(Box<Release>),
+}
+
+/// What came of an input.
+pub enum Output<'s> {
+    /// A new verdict.
+    Verdict {
+        /// Its JSON.
+        body: &'s [u8],
+        /// The verdict itself.
+        verdict: &'s Verdict,
+    },
+    /// The verdict that the same transaction was given before.
+    Duplicate {
+        /// Its JSON, byte for byte.
+        body: &'s [u8],
+    },
+    /// The input was refused and changed nothing.
+    Refused(Refusal),
+    /// An outcome, a label, a list change or a release took effect.
+    Applied,
+}
+
+/// The scoring core with its past. The fields below `registry` hold one transaction at a time and are used again and
+/// again, so that scoring allocates next to nothing.
+pub struct Scorer {
+    release: Release,
+    windows: Windows,
+    registry: Registry,
+    seen: Seen,
+    filters: FilterBits,
+    settled: SettledBits,
+    memo: Memo,
+    features: Vec<Option<f64>>,
+    contributions: Vec<f64>,
+    hits: Hits,
+    verdict: Verdict,
+    body: Vec<u8>,
+}
+
+/// What expressions see of a transaction beside its own fields.
+#[derive(Default)]
+struct Seen {
+    amount_base_minor: Option<i64>,
+    aggregates: Vec<AggregateValue>,
+}
+
+impl Scorer {
+    /// A scorer without a past.
+    pub fn new(release: Release) -> Self {
+        Self {
+            windows: Windows::new(&release.plan, &release.settings.schema, &release.settings.windows),
+            registry: Registry::new(&release.settings.windows),
+            seen: Seen::default(),
+            filters: FilterBits::default(),
+            settled: SettledBits::default(),
+            memo: release.program.memo(),
+            features: Vec::new(),
+            contributions: Vec::new(),
+            hits: Hits::default(),
+            verdict: Verdict::default(),
+            body: Vec::new(),
+            release,
+        }
+    }
+
+    /// The release that serves.
+    pub fn release(&self) -> &Release {
+        &self.release
+    }
+
+    /// The windows, for what they hold.
+    pub fn windows(&self) -> &Windows {
+        &self.windows
+    }
+
+    /// The transactions remembered, for what is held.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The features of the transaction scored last, in the release's order.
+    pub fn features(&self) -> &[Option<f64>] {
+        &self.features
+    }
+
+    /// What expressions saw of the transaction scored last.
+    pub fn scope<'s>(&'s self, transaction: &'s Transaction<'s>) -> Scope<'s> {
+        scope(&self.release, &self.seen, transaction, self.verdict.score)
+    }
+
+    /// The one door: an input in, what came of it out.
+    pub fn apply(&mut self, input: Input<'_>) -> Output<'_> {
+        match input {
+            Input::Transaction { transaction, tier } => self.answer(transaction, tier),
+            Input::Outcome(outcome) => {
+                applied(self.registry.outcome(outcome, &self.release.settings.rates, &mut self.windows))
+            }
+            Input::Label(label) => applied(self.registry.label(label, &mut self.windows)),
+            Input::ListChange(change) => match self.release.lists.change(change) {
+                Ok(()) => Output::Applied,
+                Err(refusal) => Output::Refused(refusal),
+            },
+            Input::Reload(release) => {
+                self.adopt(*release);
+                Output::Applied
+            }
+        }
+    }
+
+    /// A repeated transaction gets its first answer again; a new one is scored and remembered.
+    fn answer(&mut self, transaction: &Transaction<'_>, tier: Tier) -> Output<'_> {
+        let fingerprint = Fingerprint::of(&transaction.processor, &transaction.card, &transaction.id);
+        self.body.clear();
+        match self.registry.repeated(fingerprint, transaction, &self.windows, &mut self.body) {
+            Repeat::New => {}
+            Repeat::Answered => return Output::Duplicate { body: &self.body },
+            Repeat::Conflict => {
+                let message = "id is taken by a transaction with another amount, currency or type";
+                return Output::Refused(Refusal::of(RefusalClass::Conflict, "id_conflict", message).about("id"));
+            }
+        }
+        let observed = self.score(transaction, tier);
+        self.verdict.encode(&transaction.id, &self.release.versions, &self.release.settings.schema, &mut self.body);
+        self.registry.remember(
+            fingerprint,
+            transaction,
+            self.seen.amount_base_minor,
+            &observed,
+            &self.settled,
+            &self.windows,
+            &self.body,
+        );
+        Output::Verdict { body: &self.body, verdict: &self.verdict }
+    }
+
+    /// The pipeline.
+    fn score(&mut self, transaction: &Transaction<'_>, tier: Tier) -> Observed {
+        let observed = self.observe(transaction);
+        let probability = self.probability(transaction, tier);
+        let ruled = self.evaluate(transaction, probability);
+        self.decide(transaction, ruled, probability);
+        self.settle(transaction, &observed);
+        observed
+    }
+
+    /// Windows: the answer of every aggregate, with the transaction taken in.
+    fn observe(&mut self, transaction: &Transaction<'_>) -> Observed {
+        let rates = &self.release.settings.rates;
+        self.seen.amount_base_minor = rates.to_base_minor(transaction.amount_minor, transaction.currency);
+        self.seen.aggregates.clear();
+        self.memo.begin();
+        let own_fields = scope(&self.release, &self.seen, transaction, None);
+        self.release.program.filters(&own_fields, &mut self.memo, &mut self.filters);
+
+        let amount = self.seen.amount_base_minor;
+        let observed = self.windows.observe(transaction, amount, &self.filters, &mut self.seen.aggregates);
+        let has_parent = match transaction.kind {
+            TransactionType::Reversal => self.registry.reverse(transaction, amount, &mut self.windows),
+            TransactionType::Incremental => self.registry.knows_parent(transaction, &self.windows),
+            _ => true,
+        };
+
+        let flags = &mut self.verdict.flags;
+        flags.clear();
+        flags.extend_from_slice(&transaction.flags);
+        let found = [
+            (observed.late, Flag::Late),
+            (observed.approximate, Flag::Approximate),
+            (observed.evicted, Flag::Evicted),
+            (observed.filling, Flag::WindowFilling),
+            (amount.is_none(), Flag::NoRate),
+            (!has_parent, Flag::UnknownParent),
+        ];
+        flags.extend(found.into_iter().filter(|(is_so, _)| *is_so).map(|(_, flag)| flag));
+        observed
+    }
+
+    /// The model: features, probability, and the largest contributions as reasons.
+    fn probability(&mut self, transaction: &Transaction<'_>, tier: Tier) -> Option<f64> {
+        let model = self.release.model.as_deref();
+        self.verdict.tier = if tier == Tier::Full && model.is_none() { Tier::RulesOnly } else { tier };
+        self.verdict.score = None;
+        self.verdict.reasons.clear();
+        self.features.clear();
+        // Without a model features are asked for to be exported or learnt from, whatever the tier.
+        if tier != Tier::Full && model.is_some() {
+            return None;
+        }
+        let scope = scope(&self.release, &self.seen, transaction, None);
+        let program = &self.release.program;
+        for feature in &self.release.features {
+            self.features.push(program.feature(feature.id, &scope, &mut self.memo));
+        }
+        let model = model.filter(|_| transaction.kind != TransactionType::Reversal)?;
+        let probability = model.explain(&self.features, &mut self.contributions);
+        for place in largest(&self.contributions) {
+            let feature = &self.release.features[place];
+            let mut text = String::new();
+            program.describe_feature(feature.id, &scope, &mut self.memo, &mut text);
+            let weight = Some((self.contributions[place] * 1e4).round() / 1e4);
+            self.verdict.reasons.push(Reason { kind: ReasonKind::Model, code: feature.name.clone(), text, weight });
+        }
+        self.verdict.score = Some(probability);
+        Some(probability)
+    }
+
+    /// Rules: which fired, and what they decide.
+    fn evaluate(&mut self, transaction: &Transaction<'_>, probability: Option<f64>) -> Option<Decision> {
+        self.hits.clear();
+        if self.verdict.tier == Tier::StandIn || transaction.kind == TransactionType::Reversal {
+            return None;
+        }
+        let scope = scope(&self.release, &self.seen, transaction, probability);
+        self.release.rules.evaluate(&self.release.program, &scope, &mut self.memo, &mut self.hits);
+        self.hits.decision()
+    }
+
+    /// Policy: the verdict, with what fired and why.
+    fn decide(&mut self, transaction: &Transaction<'_>, ruled: Option<Decision>, probability: Option<f64>) {
+        let policy = &self.release.settings.policy;
+        let amount = self.seen.amount_base_minor;
+        let decision = match transaction.kind {
+            TransactionType::Reversal => Decision::Approve,
+            _ => policy.decide(self.verdict.tier, ruled, probability, amount),
+        };
+        let verdict = &mut self.verdict;
+        verdict.fired.clear();
+        verdict.tags.clear();
+        let scope = scope(&self.release, &self.seen, transaction, probability);
+        self.release.rules.report(&self.hits, &self.release.program, &scope, &mut self.memo, verdict);
+        verdict.decision = match policy.mode {
+            Mode::Enforce => decision,
+            Mode::Monitor => {
+                verdict.flags.push(Flag::Monitor(decision));
+                Decision::Approve
+            }
+        };
+    }
+
+    /// The windows learn the verdict, for the aggregates that test it.
+    fn settle(&mut self, transaction: &Transaction<'_>, observed: &Observed) {
+        let scope = scope(&self.release, &self.seen, transaction, None);
+        self.release.program.settle(&scope, self.verdict.decision, &mut self.memo, &mut self.settled);
+        self.windows.settle(&observed.places, &self.settled);
+    }
+
+    /// Another release takes over, with the past that both can use.
+    fn adopt(&mut self, mut release: Release) {
+        release.lists.carry_over(&mut self.release.lists);
+        let settings = &release.settings;
+        let same_filters = release.program.same_filters(&self.release.program);
+        self.windows.adopt(&release.plan, &settings.schema, &settings.windows, &same_filters);
+        self.registry.adopt(&settings.windows);
+        self.memo = release.program.memo();
+        self.release = release;
+    }
+}
+
+fn scope<'a>(release: &'a Release, seen: &'a Seen, transaction: &'a Transaction<'a>, score: Option<f64>) -> Scope<'a> {
+    Scope {
+        transaction,
+        amount_base_minor: seen.amount_base_minor,
+        aggregates: &seen.aggregates,
+        score,
+        lists: &release.lists,
+    }
+}
+
+/// The places of the largest positive contributions, largest first; of equal ones the first feature.
+fn largest(contributions: &[f64]) -> impl Iterator<Item = usize> + use<> {
+    let mut best = [(0.0, usize::MAX); MODEL_REASONS_MAX];
+    for (place, weight) in contributions.iter().copied().enumerate() {
+        if let Some(rank) = best.iter().position(|(least, _)| weight > *least) {
+            best[rank..].rotate_right(1);
+            best[rank] = (weight, place);
+        }
+    }
+    best.into_iter().map(|(_, place)| place).take_while(|place| *place != usize::MAX)
+}
+
+fn applied<'s>(is_known: bool) -> Output<'s> {
+    if is_known {
+        return Output::Applied;
+    }
+    let message = "id is no transaction of this processor and card, or one from before what is remembered";
+    Output::Refused(Refusal::of(RefusalClass::BadInput, "unknown_transaction", message).about("id"))
+}

@@ -4,7 +4,7 @@ use super::{
     field::AttributeSchema,
     money::{Currency, Rates},
     time::{DAY_MS, HOUR_MS, MINUTE_MS},
-    verdict::Decision,
+    verdict::{Decision, Tier},
 };
 
 /// Whether verdicts are enforced.
@@ -34,9 +34,9 @@ pub struct Policy {
     pub review_at: f64,
     /// From this score on a transaction is denied.
     pub deny_at: f64,
-    /// By amount band, where no rule decides and no model answers; past the last band `approve`.
+    /// By amount band, where no rule decides and no model answers.
     pub without_score: Vec<AmountBand>,
-    /// By amount band, where there is no time for rules; past the last band `review`.
+    /// By amount band, where there is no time for rules.
     pub stand_in: Vec<AmountBand>,
 }
 
@@ -87,6 +87,24 @@ impl Default for WindowSettings {
 }
 
 impl Policy {
+    /// What is decided: by the rules, else by the score, else by the amount.
+    pub fn decide(
+        &self,
+        tier: Tier,
+        ruled: Option<Decision>,
+        score: Option<f64>,
+        amount_base_minor: Option<i64>,
+    ) -> Decision {
+        match (tier, ruled, score) {
+            (Tier::StandIn, ..) => AmountBand::decide(&self.stand_in, amount_base_minor, Decision::Review),
+            (_, Some(decision), _) => decision,
+            (_, None, Some(score)) if score >= self.deny_at => Decision::Deny,
+            (_, None, Some(score)) if score >= self.review_at => Decision::Review,
+            (_, None, Some(_)) => Decision::Approve,
+            (_, None, None) => AmountBand::decide(&self.without_score, amount_base_minor, Decision::Approve),
+        }
+    }
+
     /// The defaults, for a base currency whose minor unit has `exponent` digits.
     pub fn default_for(base: Currency) -> Self {
         let unit = 10_i64.pow(base.exponent());
@@ -166,15 +184,39 @@ impl Settings {
 }
 
 impl AmountBand {
-    /// The decision of the first band that covers an amount; `otherwise` past the last, or without an amount and
-    /// without an open band.
-    pub fn decide(bands: &[Self], amount_base_minor: Option<i64>, otherwise: Decision) -> Decision {
+    /// The decision of the first band that covers an amount. Past the last band it is `review`, for a bound would mean
+    /// nothing otherwise; without an amount it is the open band's, else `when_missing`.
+    pub fn decide(bands: &[Self], amount_base_minor: Option<i64>, when_missing: Decision) -> Decision {
         let covers = |band: &&Self| match (band.up_to_minor, amount_base_minor) {
             (None, _) => true,
             (Some(bound), Some(amount)) => amount <= bound,
             (Some(_), None) => false,
         };
-        bands.iter().find(covers).map_or(otherwise, |band| band.decision)
+        let past_the_last = if amount_base_minor.is_some() { Decision::Review } else { when_missing };
+        bands.iter().find(covers).map_or(past_the_last, |band| band.decision)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amount_bands_cover_upwards() {
+        let band = |up_to_minor, decision| AmountBand { up_to_minor, decision };
+        let bounded = [band(Some(100), Decision::Approve), band(Some(500), Decision::Deny)];
+        let open = [band(Some(100), Decision::Approve), band(None, Decision::Deny)];
+        let cases = [
+            (&bounded, Some(100), Decision::Approve),
+            (&bounded, Some(101), Decision::Deny),
+            (&bounded, Some(501), Decision::Review),
+            (&bounded, None, Decision::Approve),
+            (&open, Some(501), Decision::Deny),
+            (&open, None, Decision::Deny),
+        ];
+        for (bands, amount, expected) in cases {
+            assert_eq!(AmountBand::decide(bands, amount, Decision::Approve), expected, "{amount:?}");
+        }
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use smallvec::SmallVec;
-
 use super::{
     field::{CHANNELS, CHECK_RESULTS, ENTRY_MODES, Field, TYPES, Value},
     money::{Country, Currency},
@@ -137,7 +135,7 @@ pub struct Transaction<'a> {
     /// 3-D Secure, one of `CHECK_RESULTS`.
     pub three_ds: Option<Code>,
     /// By the schema's places; shorter than the schema where the last are missing.
-    pub attributes: SmallVec<[Option<AttributeValue<'a>>; 4]>,
+    pub attributes: Vec<Option<AttributeValue<'a>>>,
     /// What the check found: `invalid:<field>` and `pan:<field>`.
     pub flags: Vec<Flag>,
     /// How many fields no schema names; they are ignored and counted.
@@ -229,7 +227,7 @@ impl Transaction<'_> {
             avs: None,
             cvv: None,
             three_ds: None,
-            attributes: SmallVec::new(),
+            attributes: Vec::new(),
             flags: Vec::new(),
             unknown_fields: 0,
         }

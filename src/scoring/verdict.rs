@@ -166,6 +166,20 @@ pub struct Verdict {
     pub flags: Vec<Flag>,
 }
 
+impl Default for Verdict {
+    fn default() -> Self {
+        Self {
+            decision: Decision::Approve,
+            score: None,
+            reasons: Vec::new(),
+            fired: Vec::new(),
+            tags: Vec::new(),
+            tier: Tier::RulesOnly,
+            flags: Vec::new(),
+        }
+    }
+}
+
 impl Verdict {
     /// Appends the JSON body. The same verdict always gives the same bytes.
     pub fn encode(&self, id: &str, versions: &Versions, schema: &AttributeSchema, out: &mut Vec<u8>) {

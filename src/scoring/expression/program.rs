@@ -4,7 +4,7 @@
 use super::memo::Memo;
 use crate::scoring::{
     lists::Lists,
-    plan::{AggregateValue, FilterBits, SettledBits},
+    plan::{AggregateValue, FilterBits, FilterId, SettledBits},
     transaction::Transaction,
     verdict::Decision,
 };
@@ -93,6 +93,11 @@ impl Program {
 
     /// Every part of a feature with its value, in the order of its text.
     pub fn feature_atoms(&self, _id: FeatureId, _scope: &Scope<'_>) -> Vec<Atom> {
+        Vec::new()
+    }
+
+    /// For each of this program's filters, the filter of another program that is the same test, if there is one.
+    pub fn same_filters(&self, _other: &Self) -> Vec<Option<FilterId>> {
         Vec::new()
     }
 }

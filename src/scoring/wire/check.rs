@@ -144,7 +144,7 @@ pub fn check_transaction<'a>(
         avs: optional.checked(Field::Avs, |raw, _| code(CHECK_RESULTS, &raw)),
         cvv: optional.checked(Field::Cvv, |raw, _| code(CHECK_RESULTS, &raw)),
         three_ds: optional.checked(Field::ThreeDs, |raw, _| code(CHECK_RESULTS, &raw)),
-        attributes: smallvec::SmallVec::new(),
+        attributes: Vec::new(),
         flags: Vec::new(),
         unknown_fields: 0,
     };
