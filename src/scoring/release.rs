@@ -84,11 +84,11 @@ fn compile_features(
     if problems.is_empty() { Ok(compiled) } else { Err(problems) }
 }
 
-fn versions(_settings: &Settings, rules: &RuleSet, model: Option<&Model>) -> Versions {
+fn versions(settings: &Settings, rules: &RuleSet, model: Option<&Model>) -> Versions {
     Versions {
         engine: env!("CARGO_PKG_VERSION"),
         rules: rules.version().to_owned(),
         model: model.map(|model| model.version().to_owned()),
-        config: "000000000000".to_owned(),
+        config: settings.version(),
     }
 }

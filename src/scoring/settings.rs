@@ -200,29 +200,6 @@ impl AmountBand {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn amount_bands_cover_upwards() {
-        let band = |up_to_minor, decision| AmountBand { up_to_minor, decision };
-        let bounded = [band(Some(100), Decision::Approve), band(Some(500), Decision::Deny)];
-        let open = [band(Some(100), Decision::Approve), band(None, Decision::Deny)];
-        let cases = [
-            (&bounded, Some(100), Decision::Approve),
-            (&bounded, Some(101), Decision::Deny),
-            (&bounded, Some(501), Decision::Review),
-            (&bounded, None, Decision::Approve),
-            (&open, Some(501), Decision::Deny),
-            (&open, None, Decision::Deny),
-        ];
-        for (bands, amount, expected) in cases {
-            assert_eq!(AmountBand::decide(bands, amount, Decision::Approve), expected, "{amount:?}");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
     use crate::scoring::{field::FieldType, money::Decimal};
 
     fn settings() -> Settings {
@@ -257,6 +234,24 @@ mod tests {
             assert_eq!(version.len(), 12);
             assert!(!seen.contains(&version), "change {index} is not seen");
             seen.push(version);
+        }
+    }
+
+    #[test]
+    fn amount_bands_cover_upwards() {
+        let band = |up_to_minor, decision| AmountBand { up_to_minor, decision };
+        let bounded = [band(Some(100), Decision::Approve), band(Some(500), Decision::Deny)];
+        let open = [band(Some(100), Decision::Approve), band(None, Decision::Deny)];
+        let cases = [
+            (&bounded, Some(100), Decision::Approve),
+            (&bounded, Some(101), Decision::Deny),
+            (&bounded, Some(501), Decision::Review),
+            (&bounded, None, Decision::Approve),
+            (&open, Some(501), Decision::Deny),
+            (&open, None, Decision::Deny),
+        ];
+        for (bands, amount, expected) in cases {
+            assert_eq!(AmountBand::decide(bands, amount, Decision::Approve), expected, "{amount:?}");
         }
     }
 }
