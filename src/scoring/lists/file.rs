@@ -11,6 +11,7 @@ use super::{
 use crate::scoring::{
     money::{AMOUNT_LIMIT_MINOR, Country, Currency, Rates},
     time::{Timestamp, parse_span_ms},
+    wire::is_card_number,
 };
 
 /// The longest value or key, in characters: the longest text a transaction may hold.
@@ -173,6 +174,10 @@ fn checked_text<'t>(what: &str, text: Option<&'t str>) -> Result<&'t str, Troubl
         return Err(
             Trouble::new("E401", format!("the {what} goes over several lines")).hint("a double quote is not closed")
         );
+    }
+    if is_card_number(text) {
+        return Err(Trouble::new("E408", format!("the {what} is a raw card number"))
+            .hint("transactions carry a token of it: list that"));
     }
     let length = text.chars().count();
     if length > VALUE_MAX_CHARACTERS {

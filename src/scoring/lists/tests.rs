@@ -174,6 +174,7 @@ fn bad_lines_are_told_by_line() {
         ("c_1,2018-07-25,a,b", "4 columns, expected `value[,expires][,comment]`"),
         (",2018-07-25", "the line has no value"),
         (",,", "the line has no value"),
+        ("4111-1111-1111-1111,2030-01-01", "the value is a raw card number"),
         ("# comment", "a line that begins with `#`, expected an entry"),
         ("\"c_1\nc_2\n", "the value goes over several lines"),
         (&long, "the value has 129 characters, at most 128 are possible"),

@@ -1,0 +1,147 @@
+//! What is likely not meant in a rule set taken as a whole. It keeps nothing from loading.
+
+use std::{cmp::Reverse, collections::BTreeSet};
+
+use super::{
+    diagnostic::Diagnostic,
+    source::{RuleFiles, RuleMode, RuleSource},
+    tokens::{conjuncts, tokens},
+};
+use crate::scoring::verdict::Decision;
+
+/// More pairs of rules than this are not compared, so that loading stays quick.
+const PAIRS_MAX: usize = 4_000_000;
+
+/// Warnings over all files together.
+pub(super) fn lint(files: &RuleFiles) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    unused(files, &mut warnings);
+    overlapping(files, &mut warnings);
+    warnings
+}
+
+fn unused(files: &RuleFiles, warnings: &mut Vec<Diagnostic>) {
+    let mut used: BTreeSet<&str> = files.rules.iter().flat_map(|rule| tokens(&rule.when.value)).collect();
+    // A name that only an unused name speaks of is unused too, but one warning at a time is enough.
+    used.extend(files.define_texts.values().flat_map(|text| tokens(&text.value)));
+    for (name, text) in &files.define_texts {
+        if !used.contains(name.as_str()) {
+            let place = files.place_in(text, 0..text.value.len());
+            let message = format!("no rule uses the name `{name}`");
+            warnings.push(Diagnostic::warning("W311", place, message).hint("delete it if it is not needed"));
+        }
+    }
+    for list in &files.declared {
+        if !used.contains(format!("\"{}\"", list.id).as_str()) {
+            let (what, hint) = match list.table {
+                None => ("list", format!("test it with `… in list(\"{}\")`", list.id)),
+                Some(_) => ("table", format!("look it up with `lookup(\"{}\", …, …)`", list.id)),
+            };
+            let message = format!("no rule uses the {what} `{}`", list.id);
+            warnings.push(Diagnostic::warning("W312", list.place.clone(), message).hint(hint));
+        }
+    }
+}
+
+/// A live rule and what it demands.
+struct Demand<'r> {
+    rule: &'r RuleSource,
+    conjuncts: Vec<String>,
+}
+
+fn overlapping(files: &RuleFiles, warnings: &mut Vec<Diagnostic>) {
+    let live = files.rules.iter().filter(|rule| rule.mode == RuleMode::Live && rule.rollout > 0);
+    let demands: Vec<Demand<'_>> = live.map(|rule| Demand { rule, conjuncts: conjuncts(&rule.when.value) }).collect();
+    // Rules that share no part cannot stand in each other's way: only those under the same part are compared.
+    let mut by_part: Vec<(&str, usize)> = demands
+        .iter()
+        .enumerate()
+        .flat_map(|(index, demand)| demand.conjuncts.iter().map(move |part| (part.as_str(), index)))
+        .collect();
+    by_part.sort_unstable();
+    let mut told = BTreeSet::new();
+    let mut pairs = 0;
+    for group in by_part.chunk_by(|left, right| left.0 == right.0) {
+        for (place, (_, weaker)) in group.iter().enumerate() {
+            for (_, stronger) in group[..place].iter().chain(&group[place + 1..]) {
+                pairs += 1;
+                if pairs > PAIRS_MAX {
+                    return;
+                }
+                if told.contains(&(*weaker, *stronger)) || told.contains(&(*stronger, *weaker)) {
+                    continue;
+                }
+                if let Some(warning) = compare(&demands[*weaker], &demands[*stronger]) {
+                    told.insert((*weaker, *stronger));
+                    warnings.push(warning);
+                }
+            }
+        }
+    }
+}
+
+/// What is wrong with a rule in the presence of another, if anything is.
+fn compare(weaker: &Demand<'_>, stronger: &Demand<'_>) -> Option<Diagnostic> {
+    let (rule, other) = (weaker.rule, stronger.rule);
+    // Wherever the weaker fires the stronger must fire too, for every card.
+    let implied = stronger.conjuncts.iter().all(|part| weaker.conjuncts.contains(part));
+    let types_covered = other.types.bits() & rule.types.bits() == rule.types.bits();
+    if !implied || !types_covered || other.rollout < 100 {
+        return None;
+    }
+    let same_condition = weaker.conjuncts.len() == stronger.conjuncts.len();
+    let other_place = |label: &str| other.place.clone().label(label);
+    if rule.then == other.then && rule.overrides == other.overrides {
+        if rule.tags != other.tags {
+            return None;
+        }
+        // Of two equal rules the later one is told.
+        if same_condition && rule.types == other.types && rule.rollout == 100 && rule.id < other.id {
+            return None;
+        }
+        let message = format!("`{}` never changes a verdict: `{}` fires wherever it does", rule.id, other.id);
+        let diagnostic = Diagnostic::warning("W313", rule.place.clone(), message)
+            .related(other_place("this one decides the same"))
+            .hint("delete it, narrow the other, or give it tags of its own");
+        return Some(diagnostic);
+    }
+    if same_condition {
+        let (winner, loser) = if rank(other) < rank(rule) { (other, rule) } else { (rule, other) };
+        if winner.rollout < 100 {
+            return None;
+        }
+        let message = format!(
+            "`{}` and `{}` have the same condition and contradict: {} wins",
+            rule.id,
+            other.id,
+            winner.then.name()
+        );
+        let diagnostic = Diagnostic::warning("W314", loser.place.clone(), message)
+            .related(winner.place.clone().label("this one wins"))
+            .hint("delete one of them, or tell their conditions apart");
+        return Some(diagnostic);
+    }
+    if rank(other) < rank(rule) {
+        let message = format!(
+            "`{}` never decides: `{}` fires wherever it does, and {} comes first",
+            rule.id,
+            other.id,
+            other.then.name()
+        );
+        let diagnostic = Diagnostic::warning("W313", rule.place.clone(), message)
+            .related(other_place("this one wins"))
+            .hint("narrow the other, or delete this rule");
+        return Some(diagnostic);
+    }
+    None
+}
+
+/// The place of a rule in the order of precedence; the first decides.
+fn rank(rule: &RuleSource) -> Reverse<u8> {
+    Reverse(match (rule.then, rule.overrides) {
+        (Decision::Deny, true) => 3,
+        (Decision::Approve, _) => 2,
+        (Decision::Deny, false) => 1,
+        (Decision::Review, _) => 0,
+    })
+}
