@@ -1,7 +1,7 @@
 //! Lists and tables in memory: membership and look-up in constant time. It reads no files and asks no clock.
 
-mod file;
 mod store;
+mod file;
 #[cfg(test)]
 mod tests;
 

@@ -1,9 +1,9 @@
 //! A trained model: read from its file, compiled to a flat form, asked for a probability and for what each feature
 //! contributed. It learns nothing, and reading it runs no code.
 
-pub mod file;
 mod linear;
 mod trees;
+pub mod file;
 
 use std::sync::Arc;
 
@@ -54,7 +54,10 @@ impl Model {
         let (header, plain, version) = file::read(bytes)?;
         let compiled = match &plain {
             Plain::Linear(linear) => Compiled::Linear(Linear::compile(linear, &header.fills())),
-            Plain::Ensemble(ensemble) => Compiled::Ensemble(Box::new(Ensemble::compile(ensemble, &header.fills())?)),
+            Plain::Ensemble(ensemble) => {
+                let compiled = Ensemble::compile(ensemble, &header.fills()).map_err(ModelError::Inconsistent)?;
+                Compiled::Ensemble(Box::new(compiled))
+            }
         };
         let names = header.features.iter().map(|feature| Arc::from(feature.name.as_str())).collect();
         Ok(Self { header, names, version, compiled })

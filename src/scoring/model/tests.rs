@@ -1,3 +1,5 @@
+//! A model read from a damaged file, and the flat form against its plain twin.
+
 use proptest::prelude::*;
 
 use super::*;

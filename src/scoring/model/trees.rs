@@ -6,7 +6,7 @@
 //! to a full one of depth 4, 6 or 8, and a walk is a fixed number of steps without a branch: many trees are in flight
 //! at once. Leaves are whole units of log-odds, so that no order of adding changes a sum.
 
-use super::{FEATURES_MAX, ModelError};
+use super::FEATURES_MAX;
 
 /// The deepest tree that is served: a step more would double a block.
 pub const DEPTH_MAX: usize = 8;
@@ -106,12 +106,13 @@ pub(super) struct Ensemble {
 type Ranks = [u16; FEATURES_MAX + 1];
 
 impl Ensemble {
-    /// Compiles trees whose nodes name only features below `fills.len()`, with finite thresholds.
-    pub(super) fn compile(plain: &EnsemblePlain, fills: &[f64]) -> Result<Self, ModelError> {
+    /// Compiles trees whose nodes name only features below `fills.len()`, with finite thresholds; an error says how
+    /// they contradict each other.
+    pub(super) fn compile(plain: &EnsemblePlain, fills: &[f64]) -> Result<Self, String> {
         let mut thresholds = vec![Vec::new(); fills.len()];
         for node in plain.trees.iter().flat_map(|tree| &tree.nodes).filter(|node| node.right != 0) {
             let Some(of_feature) = thresholds.get_mut(usize::from(node.feature)) else {
-                return Err(ModelError::Inconsistent("a tree asks for a feature that the header does not name".into()));
+                return Err("a tree asks for a feature that the header does not name".into());
             };
             // Zero has two signs that compare equal; one of them is enough.
             of_feature.push(node.threshold + 0.0);
@@ -120,10 +121,10 @@ impl Ensemble {
             of_feature.sort_by(f64::total_cmp);
             of_feature.dedup();
             if of_feature.len() > THRESHOLDS_MAX {
-                return Err(ModelError::Inconsistent(format!(
+                return Err(format!(
                     "a feature has {} thresholds, at most {THRESHOLDS_MAX} are served",
                     of_feature.len()
-                )));
+                ));
             }
         }
         let mut ensemble = Self {
@@ -136,7 +137,7 @@ impl Ensemble {
         };
         for tree in &plain.trees {
             match tree.depth() {
-                None => return Err(ModelError::Inconsistent("the nodes of a tree are not one tree".into())),
+                None => return Err("the nodes of a tree are not one tree".into()),
                 Some(0..=4) => ensemble.shallow.push(tree, &ensemble.thresholds),
                 Some(5..=6) => ensemble.middle.push(tree, &ensemble.thresholds),
                 Some(_) => ensemble.deep.push(tree, &ensemble.thresholds),

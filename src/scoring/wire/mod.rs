@@ -1,9 +1,9 @@
 //! Messages from JSON and columns to checked values. It keeps nothing and never repeats a refused value.
 
+mod raw;
+mod pan;
 mod check;
 mod notices;
-mod pan;
-mod raw;
 
 pub use check::{Route, check_transaction, decode_transaction, is_token};
 pub use notices::{decode_label, decode_list_change, decode_outcome};
