@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
+use serde::de::DeserializeSeed;
+
 use super::{
     pan::is_card_number,
     raw::{Raw, RawTransaction},
@@ -49,16 +51,20 @@ pub fn decode_transaction<'a>(
     route: Route<'a>,
     schema: &AttributeSchema,
 ) -> Result<Transaction<'a>, Refusal> {
-    check_transaction(decode_json(body)?, route, schema)
+    let mut raw = RawTransaction::new();
+    decode_json(body, &mut raw)?;
+    check(&mut raw, route, schema)
 }
 
-/// A value of any message type from a JSON body.
-pub(super) fn decode_json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+/// A message of any kind from a JSON body.
+pub(super) fn decode_json<'a, T: DeserializeSeed<'a>>(body: &'a [u8], seed: T) -> Result<T::Value, Refusal> {
     if body.len() > BODY_MAX_BYTES {
         let message = format!("the body has {} bytes, expected at most {BODY_MAX_BYTES}", body.len());
         return Err(Refusal::of(RefusalClass::TooLarge, "too_large", message));
     }
-    serde_json::from_slice(body).map_err(|error| {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let decoded = seed.deserialize(&mut json).and_then(|decoded| json.end().map(|()| decoded));
+    decoded.map_err(|error| {
         if error.classify() == serde_json::error::Category::Data {
             return not_an_object();
         }
@@ -80,6 +86,14 @@ pub(super) fn not_an_object() -> Refusal {
 /// A checked transaction from its fields as they came, or the refusal that answers it.
 pub fn check_transaction<'a>(
     mut raw: RawTransaction<'a>,
+    route: Route<'a>,
+    schema: &AttributeSchema,
+) -> Result<Transaction<'a>, Refusal> {
+    check(&mut raw, route, schema)
+}
+
+fn check<'a>(
+    raw: &mut RawTransaction<'a>,
     route: Route<'a>,
     schema: &AttributeSchema,
 ) -> Result<Transaction<'a>, Refusal> {
@@ -109,7 +123,7 @@ pub fn check_transaction<'a>(
         }
     };
 
-    let mut optional = Optional { raw: &mut raw, flags: &mut flags, from_columns };
+    let mut optional = Optional { raw, flags: &mut flags, from_columns };
     let mut transaction = Transaction {
         id,
         time,
@@ -155,7 +169,7 @@ pub fn check_transaction<'a>(
 }
 
 fn check_attributes<'a>(
-    raw: RawTransaction<'a>,
+    raw: &mut RawTransaction<'a>,
     schema: &AttributeSchema,
     flags: &mut Vec<Flag>,
     transaction: &mut Transaction<'a>,
@@ -164,7 +178,7 @@ fn check_attributes<'a>(
         flags.push(Flag::InvalidAttributes);
     }
     let from_columns = raw.from_columns;
-    for (key, value) in raw.attributes {
+    for (key, value) in raw.attributes.drain(..) {
         let Some(field @ Field::Attribute(index)) = schema.find(&key) else {
             transaction.unknown_fields += 1;
             continue;

@@ -1,6 +1,6 @@
 //! Outcomes, labels and list changes from JSON. A bad field refuses the whole message.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, marker::PhantomData};
 
 use super::{
     check::{Route, decode_json, is_token, not_an_object, required_amount},
@@ -82,7 +82,7 @@ pub fn decode_list_change<'a>(body: &'a [u8], list: &'a str) -> Result<ListChang
 }
 
 fn decode_object(body: &[u8]) -> Result<RawObject<'_>, Refusal> {
-    let object: RawObject<'_> = decode_json(body)?;
+    let object = decode_json(body, PhantomData::<RawObject<'_>>)?;
     match object {
         RawObject::Fields(_) => Ok(object),
         RawObject::Null | RawObject::Other => Err(not_an_object()),

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use smallvec::SmallVec;
 
 use crate::scoring::field::Field;
@@ -206,41 +206,43 @@ impl<'de> Deserialize<'de> for Name<'de> {
     }
 }
 
-impl<'de> Deserialize<'de> for RawTransaction<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TransactionVisitor;
-        impl<'de> Visitor<'de> for TransactionVisitor {
-            type Value = RawTransaction<'de>;
+/// Fills a transaction in place: it is too large to be handed up from call to call.
+impl<'de> DeserializeSeed<'de> for &mut RawTransaction<'de> {
+    type Value = ();
 
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("an object")
-            }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
 
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-                let mut raw = RawTransaction::new();
-                let mut attributes_seen = false;
-                while let Some(Name(name)) = entries.next_key()? {
-                    match Field::from_name(&name) {
-                        // The processor is part of the subject; a body cannot name another.
-                        Some(field) if field != Field::Processor => raw.set(field, entries.next_value()?),
-                        _ if name == "attributes" => {
-                            let again = std::mem::replace(&mut attributes_seen, true);
-                            match entries.next_value()? {
-                                RawObject::Fields(attributes) if !again => raw.attributes = attributes,
-                                RawObject::Null if !again => {}
-                                _ => raw.attributes_malformed = true,
-                            }
-                        }
-                        _ => {
-                            entries.next_value::<IgnoredAny>()?;
-                            raw.unknown_fields += 1;
-                        }
+impl<'de> Visitor<'de> for &mut RawTransaction<'de> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let mut attributes_seen = false;
+        while let Some(Name(name)) = entries.next_key()? {
+            match Field::from_name(&name) {
+                // The processor is part of the subject; a body cannot name another.
+                Some(field) if field != Field::Processor => self.set(field, entries.next_value()?),
+                _ if name == "attributes" => {
+                    let again = std::mem::replace(&mut attributes_seen, true);
+                    match entries.next_value()? {
+                        RawObject::Fields(attributes) if !again => self.attributes = attributes,
+                        RawObject::Null if !again => {}
+                        _ => self.attributes_malformed = true,
                     }
                 }
-                Ok(raw)
+                _ => {
+                    entries.next_value::<IgnoredAny>()?;
+                    self.unknown_fields += 1;
+                }
             }
         }
-        deserializer.deserialize_map(TransactionVisitor)
+        Ok(())
     }
 }
 
