@@ -234,3 +234,46 @@ fn a_file_that_is_named_must_exist() {
         "error: cannot read the configuration file `no/such/gavel.toml`: No such file or directory (os error 2)";
     assert_eq!(errors.to_string(), expected);
 }
+
+/// The first TOML block of a page.
+fn toml_block(page: &str) -> &str {
+    let begin = page.find("```toml\n").expect("the page has a TOML block") + "```toml\n".len();
+    let length = page[begin..].find("```").expect("the block ends");
+    &page[begin..begin + length]
+}
+
+#[test]
+fn the_documented_example_is_every_key_at_its_default() {
+    let example = toml_block(include_str!("../docs/operations.md"));
+    let documented = good(example, &[], Flags::default());
+    let defaults = good("", &[], Flags::default());
+    assert_eq!(documented.settings.version(), defaults.settings.version());
+    assert_eq!(documented.skew_ms, defaults.skew_ms);
+    assert_eq!(documented.rules, Path::new("etc").join(&defaults.rules));
+    assert_eq!(documented.nats.servers_text(), defaults.nats.servers_text());
+    let capacities =
+        |config: &Config| (config.nats.subscription_capacity, config.nats.client_capacity, config.nats.queue_max);
+    assert_eq!(capacities(&documented), capacities(&defaults));
+    assert_eq!(documented.subjects, defaults.subjects);
+    assert_eq!(documented.http, defaults.http);
+    assert_eq!(documented.log, defaults.log);
+
+    // A key behind `# ` is documented too; a comment that is a sentence has no ` = ` after its first word.
+    let with_optional = example.lines().map(|line| match line.strip_prefix("# ") {
+        Some(key) if key.split_whitespace().nth(1) == Some("=") => key,
+        _ => line,
+    });
+    let table: toml::Table = with_optional.collect::<Vec<_>>().join("\n").parse().expect("the example is TOML");
+    let mut keys = Vec::new();
+    for (name, value) in &table {
+        match value.as_table() {
+            Some(_) if ["rates", "attributes"].contains(&name.as_str()) => keys.push(format!("{name}.*")),
+            Some(section) => keys.extend(section.keys().map(|key| format!("{name}.{key}"))),
+            None => keys.push(name.clone()),
+        }
+    }
+    keys.sort();
+    let mut known = Config::keys();
+    known.sort();
+    assert_eq!(keys, known);
+}
