@@ -8,7 +8,7 @@ use super::{
     lists::Lists,
     model::Model,
     plan::Plan,
-    rules::RuleSet,
+    rules::{Diagnostic, RuleFiles, RuleSet},
     settings::Settings,
     verdict::Versions,
 };
@@ -52,7 +52,42 @@ pub struct FeatureProblem {
     pub findings: Vec<Finding>,
 }
 
+/// Why a release was not built. Nothing of it is ever used.
+#[derive(Debug)]
+pub struct ReleaseProblems {
+    /// What was found in the rule files, warnings included.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What was found in the model's features.
+    pub features: Vec<FeatureProblem>,
+}
+
 impl Release {
+    /// Compiles rules, lists and model into one whole; beside it what was found in the rule files, warnings all of it.
+    ///
+    /// `found` is what parsing the files found.
+    pub fn compile(
+        settings: Settings,
+        files: RuleFiles,
+        model: Option<Arc<Model>>,
+        found: Vec<Diagnostic>,
+    ) -> Result<(Self, Vec<Diagnostic>), ReleaseProblems> {
+        let mut diagnostics = found;
+        let mut compiler = Compiler::new(files.environment(&settings));
+        let rules = RuleSet::compile(&files, &settings, &mut compiler, &mut diagnostics);
+        let sources = model.as_deref().map_or(&[][..], Model::features);
+        let sources = sources.iter().map(|feature| (feature.name.as_str(), feature.expression.as_str()));
+        let (rules, features) = match (rules, compile_features(sources, &mut compiler)) {
+            (Some(rules), Ok(features)) => (rules, features),
+            (_, features) => {
+                return Err(ReleaseProblems { diagnostics, features: features.err().unwrap_or_default() });
+            }
+        };
+        let (program, plan) = compiler.finish();
+        let versions = versions(&settings, &rules, model.as_deref());
+        let lists = files.into_lists();
+        Ok((Self { settings, program, plan, rules, lists, model, features, versions }, diagnostics))
+    }
+
     /// A release of features alone, by name and expression: for exporting them and for learning from them.
     pub fn of_features(settings: Settings, features: &[(String, String)]) -> Result<Self, Vec<FeatureProblem>> {
         let lists = Lists::default();
@@ -60,7 +95,8 @@ impl Release {
         let environment =
             Environment { schema: &settings.schema, rates: &settings.rates, lists: &lists, defines: &defines };
         let mut compiler = Compiler::new(environment);
-        let features = compile_features(features, &mut compiler)?;
+        let sources = features.iter().map(|(name, expression)| (name.as_str(), expression.as_str()));
+        let features = compile_features(sources, &mut compiler)?;
         let (program, plan) = compiler.finish();
         let rules = RuleSet::default();
         let versions = versions(&settings, &rules, None);
@@ -68,17 +104,19 @@ impl Release {
     }
 }
 
-fn compile_features(
-    features: &[(String, String)],
+fn compile_features<'f>(
+    sources: impl Iterator<Item = (&'f str, &'f str)>,
     compiler: &mut Compiler<'_>,
 ) -> Result<Vec<Feature>, Vec<FeatureProblem>> {
     let mut problems = Vec::new();
     let mut compiled = Vec::new();
-    for (name, expression) in features {
+    for (name, expression) in sources {
         let mut findings = Vec::new();
-        match compiler.feature(expression, &mut findings) {
-            Some(id) => compiled.push(Feature { name: Arc::from(name.as_str()), id }),
-            None => problems.push(FeatureProblem { name: name.clone(), expression: expression.clone(), findings }),
+        if let Some(id) = compiler.feature(expression, &mut findings) {
+            compiled.push(Feature { name: Arc::from(name), id });
+        } else {
+            let (name, expression) = (name.to_owned(), expression.to_owned());
+            problems.push(FeatureProblem { name, expression, findings });
         }
     }
     if problems.is_empty() { Ok(compiled) } else { Err(problems) }
