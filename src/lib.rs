@@ -2,6 +2,7 @@
 
 pub mod scoring;
 pub mod config;
+pub mod files;
 pub mod data;
 pub mod simulation;
 pub mod learning;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use gavel::commands::check;
 
 #[derive(Parser)]
 #[command(name = "gavel", version, about)]
@@ -12,8 +13,13 @@ struct Arguments {
 }
 
 #[derive(clap::Subcommand)]
-enum Command {}
+enum Command {
+    /// Check the types, examples and lint of a rule set
+    Check(check::CheckArguments),
+}
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {}
+    match Arguments::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+    }
 }

@@ -1,3 +1,4 @@
 //! One file per command of the binary: arguments in, exit code out.
 
 pub mod common;
+pub mod check;

@@ -206,6 +206,18 @@ impl Lists {
         }
     }
 
+    /// The same lists and tables, some lists with other entries and without changes.
+    #[must_use]
+    pub fn with_entries<'n>(&self, files: impl Iterator<Item = (&'n String, Arc<ListFile>)>) -> Self {
+        let mut lists = self.clone();
+        for (name, file) in files {
+            if let Ok(index) = lists.named.binary_search_by(|list| list.name.cmp(name)) {
+                lists.named[index] = List { name: name.clone(), file, changes: Changes::default() };
+            }
+        }
+        lists
+    }
+
     /// The list of a name.
     pub fn find(&self, name: &str) -> Option<ListId> {
         let index = self.named.binary_search_by(|list| list.name.as_str().cmp(name)).ok()?;

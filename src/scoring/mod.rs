@@ -20,3 +20,4 @@ pub mod model;
 pub mod rules;
 pub mod release;
 pub mod scorer;
+pub mod examples;

@@ -52,6 +52,7 @@ pub const CODES: &[(&str, &str)] = &[
          no meaning elsewhere.",
     ),
     ("E308", "A file, a rule set or a number of lists is larger than what is possible."),
+    ("E309", "A rule file cannot be read, or is not UTF-8 text."),
     (
         "E401",
         "A line of a list is not `value[,expires][,comment]`. A list has no header and no comment lines; values that\n\

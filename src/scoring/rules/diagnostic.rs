@@ -25,6 +25,8 @@ pub struct Diagnostic {
     pub message: String,
     /// What to write instead.
     pub hint: Option<String>,
+    /// More for people, in lines of its own; may be empty.
+    pub details: String,
     /// Where.
     pub place: Place,
     /// Other places that it speaks of, such as the first of two equal ids.
@@ -110,7 +112,15 @@ impl Diagnostic {
     /// An error at a place.
     pub fn error(code: &'static str, place: Place, message: impl Into<String>) -> Self {
         let message = masked(&message.into());
-        Self { code, severity: Severity::Error, message, hint: None, place, related: Vec::new() }
+        Self {
+            code,
+            severity: Severity::Error,
+            message,
+            hint: None,
+            details: String::new(),
+            place,
+            related: Vec::new(),
+        }
     }
 
     /// A warning at a place.
@@ -129,6 +139,13 @@ impl Diagnostic {
     #[must_use]
     pub fn related(mut self, place: Place) -> Self {
         self.related.push(place);
+        self
+    }
+
+    /// The same with more for people.
+    #[must_use]
+    pub fn details(mut self, details: impl Into<String>) -> Self {
+        self.details = details.into();
         self
     }
 
@@ -162,7 +179,12 @@ impl Diagnostic {
         if let Some(hint) = &self.hint {
             report.push(Group::with_title(Level::HELP.secondary_title(hint.as_str())));
         }
-        renderer.decor_style(DecorStyle::Ascii).render(&report)
+        let mut rendered = renderer.decor_style(DecorStyle::Ascii).render(&report);
+        if !self.details.is_empty() {
+            rendered.push('\n');
+            rendered.push_str(self.details.trim_end());
+        }
+        rendered
     }
 }
 

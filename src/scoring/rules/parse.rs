@@ -57,12 +57,17 @@ pub fn data_files(files: &[SourceFile]) -> Vec<String> {
 /// What all rule files say together, and what is wrong with them. With an error among the diagnostics the set must not
 /// be used; it is there so that the rest of it can be checked as well.
 pub fn parse(sources: RuleSources, settings: &Settings) -> (RuleFiles, Vec<Diagnostic>) {
-    let RuleSources { mut files, data } = sources;
+    let RuleSources { mut files, unreadable, data } = sources;
     // What is told of files together must not depend on the order in which a directory is listed.
     files.sort_by(|left, right| left.name.cmp(&right.name));
     let mut set =
         Parse { settings, data: &data, rules: Vec::new(), defines: Vec::new(), lists: Vec::new(), filled: Vec::new() };
-    let mut diagnostics = Vec::new();
+    let mut diagnostics: Vec<Diagnostic> = unreadable
+        .iter()
+        .map(|(name, problem)| {
+            Diagnostic::error("E309", Place::of_line(name, 1), format!("the rule file cannot be read: {problem}"))
+        })
+        .collect();
     for (index, file) in files.iter().enumerate() {
         diagnostics.extend(set.file(index, file));
     }

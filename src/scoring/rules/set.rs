@@ -119,6 +119,14 @@ impl RuleSet {
         Some(Self { rules, rule_of_condition, version: version(&files.defines, &files.rules, &files.declared) })
     }
 
+    /// One rule alone, live for every card, whose condition is compiled.
+    pub fn alone(source: &RuleSource, condition: ConditionId) -> Self {
+        let rule = Rule { mode: RuleMode::Live, rollout: 100, ..Rule::new(source, Some(condition)) };
+        let mut rule_of_condition = vec![NO_RULE; condition.0 as usize + 1];
+        rule_of_condition[condition.0 as usize] = 0;
+        Self { rules: vec![rule], rule_of_condition, version: String::new() }
+    }
+
     /// The rules, by id.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
@@ -284,6 +292,7 @@ fn of_finding(files: &RuleFiles, text: &Text, finding: Finding) -> Diagnostic {
         severity: finding.severity,
         message: finding.message,
         hint: finding.hint,
+        details: String::new(),
         place,
         related: Vec::new(),
     }

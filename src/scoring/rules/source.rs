@@ -20,6 +20,8 @@ use crate::scoring::{
 pub struct RuleSources {
     /// The rule files, in any order.
     pub files: Vec<SourceFile>,
+    /// Rule files that could not be read, by name, and why.
+    pub unreadable: BTreeMap<String, String>,
     /// What the lists and tables that they name hold, by the name in the rule file; or why it could not be read.
     pub data: BTreeMap<String, Result<Vec<u8>, String>>,
 }

@@ -17,6 +17,7 @@ pub(super) fn sources(files: &[(&str, &str)]) -> RuleSources {
     let file = |(name, text): &(&str, &str)| SourceFile { name: format!("rules/{name}").into(), text: (*text).into() };
     RuleSources {
         files: tables.into_iter().map(file).collect(),
+        unreadable: BTreeMap::new(),
         data: data.into_iter().map(|(name, text)| ((*name).to_owned(), Ok(text.as_bytes().to_vec()))).collect(),
     }
 }
