@@ -35,6 +35,11 @@ impl Code {
         u8::try_from(index).ok().map(Self)
     }
 
+    /// Its place in its set.
+    pub const fn place(self) -> u8 {
+        self.0
+    }
+
     /// Its word in the same set.
     pub fn word(self, set: &'static [&'static str]) -> &'static str {
         set.get(usize::from(self.0)).copied().unwrap_or_default()

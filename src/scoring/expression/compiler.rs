@@ -1,68 +1,113 @@
 //! Builds one program and one plan for a whole release. It evaluates nothing.
 
-use std::collections::BTreeMap;
-
 use super::{
-    finding::Finding,
-    program::{ConditionId, FeatureId, Program},
+    check::{Checker, Purpose},
+    codes,
+    defines::Defines,
+    environment::Environment,
+    finding::{Finding, Findings, Severity},
+    lint,
+    lower::{Lowering, Value},
+    parser::parse,
+    print,
+    program::{ConditionId, Feature, FeatureId, FeatureSource, Program},
+    share::share,
+    typed::{Type, Typed},
 };
-use crate::scoring::{field::AttributeSchema, lists::Lists, money::Rates, plan::Plan};
-
-/// A name for an expression, from `[define]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Define {
-    /// The expression's text.
-    pub source: String,
-}
-
-/// What expressions may name.
-#[derive(Clone, Copy)]
-pub struct Environment<'e> {
-    /// The declared attributes.
-    pub schema: &'e AttributeSchema,
-    /// The base currency, and what money literals are worth in it.
-    pub rates: &'e Rates,
-    /// Lists and tables.
-    pub lists: &'e Lists,
-    /// Names from `[define]`.
-    pub defines: &'e BTreeMap<String, Define>,
-}
+use crate::scoring::plan::Plan;
 
 /// Collects conditions and features; equal sub-expressions, filters and aggregates are shared.
 pub struct Compiler<'e> {
     environment: Environment<'e>,
+    defines: Defines,
+    lowering: Lowering,
     program: Program,
-    plan: Plan,
 }
 
 impl<'e> Compiler<'e> {
     /// A compiler with nothing in its program yet.
     pub fn new(environment: Environment<'e>) -> Self {
-        Self { environment, program: Program::default(), plan: Plan::default() }
+        let mut defines = Defines::new(environment.defines);
+        for name in defines.in_order() {
+            let Some((_, known)) = defines.find(&name).filter(|(_, known)| !known.broken) else { continue };
+            let mut findings = Findings::new();
+            let checker = Checker::new(environment, &defines, Purpose::Define, &known.source, &mut findings);
+            if let Some(typed) = checker.check_whole(&known.tree) {
+                lint::lint(&typed, environment, &mut findings);
+            }
+            defines.add_findings(&name, findings);
+        }
+        Self { environment, defines, lowering: Lowering::default(), program: Program::default() }
     }
 
-    /// Checks every define by itself, whether a rule uses it or not: what was found, by name. Spans are of the define's
+    /// What was found in the defines themselves, by name, whether a rule uses them or not. Spans are of the define's
     /// own source.
     pub fn check_defines(&self) -> Vec<(String, Vec<Finding>)> {
-        let _ = self.environment;
-        Vec::new()
+        self.defines.findings()
     }
 
     /// Adds a rule's `when`. Errors and warnings are appended to `findings`; `None` if there was an error.
     ///
     /// Each call that succeeds answers with the next id, also for a condition that was added before.
-    pub fn condition(&mut self, _source: &str, _findings: &mut Vec<Finding>) -> Option<ConditionId> {
-        None
+    pub fn condition(&mut self, source: &str, findings: &mut Vec<Finding>) -> Option<ConditionId> {
+        let typed = self.check(source, Purpose::Condition, findings)?;
+        let Ok(root) = self.lowering.test(&typed) else {
+            findings.push(full(source));
+            return None;
+        };
+        let id = ConditionId(u32::try_from(self.program.conditions.len()).ok()?);
+        self.program.conditions.push(root);
+        Some(id)
     }
 
     /// Adds a model feature: a number, money (in major units), a boolean (0 or 1) or a duration (in seconds), without
     /// `score` and verdict. Errors and warnings are appended to `findings`; `None` if there was an error.
-    pub fn feature(&mut self, _source: &str, _findings: &mut Vec<Finding>) -> Option<FeatureId> {
-        None
+    pub fn feature(&mut self, source: &str, findings: &mut Vec<Finding>) -> Option<FeatureId> {
+        let typed = self.check(source, Purpose::Feature, findings)?;
+        let Ok(value) = self.lowering.value(&typed) else {
+            findings.push(full(source));
+            return None;
+        };
+        let divisor = match typed.of {
+            Type::Money => 10_f64.powi(self.environment.rates.base().exponent().cast_signed()),
+            Type::Span => 1000.0,
+            _ => 1.0,
+        };
+        let source = match value {
+            Value::Integer(integer) => FeatureSource::Integer(integer),
+            real => FeatureSource::Real(self.lowering.as_real(real)),
+        };
+        let id = FeatureId(u32::try_from(self.program.features.len()).ok()?);
+        self.program.features.push(Feature { source, divisor });
+        Some(id)
     }
 
     /// The program and the plan of all that was added.
     pub fn finish(self) -> (Program, Plan) {
-        (self.program, self.plan)
+        let Self { environment, lowering, mut program, .. } = self;
+        program.filter_texts = lowering.filter_trees.iter().map(|tree| print::canonical(tree, environment)).collect();
+        program.filters = lowering.filters;
+        program.nodes = lowering.builder.nodes;
+        share(&mut program);
+        (program, lowering.plan)
     }
+
+    /// The checked tree of a source, with what is wrong and what is doubtful in it.
+    fn check(&self, source: &str, purpose: Purpose, findings: &mut Findings) -> Option<Typed> {
+        let mut found = Findings::new();
+        let tree = parse(source, &mut found);
+        let typed = Checker::new(self.environment, &self.defines, purpose, source, &mut found).check_whole(&tree);
+        let failed = found.iter().any(|finding| finding.severity == Severity::Error);
+        if let Some(typed) = typed.as_ref().filter(|_| !failed) {
+            lint::lint(typed, self.environment, &mut found);
+        }
+        found.sort_by_key(|finding| (finding.span.start, finding.span.end));
+        findings.append(&mut found);
+        typed.filter(|_| !failed)
+    }
+}
+
+fn full(source: &str) -> Finding {
+    let message = "the release asks for more than 65,536 different aggregates, keys or filters";
+    Finding::error(codes::TOO_LARGE, &(0..source.len()), message)
 }

@@ -1,4 +1,4 @@
-//! What the compiler has to say about an expression, and the registry of stable codes. It renders nothing.
+//! What the compiler has to say about an expression. It renders nothing.
 
 use std::ops::Range;
 
@@ -39,10 +39,64 @@ pub struct Finding {
     pub hint: Option<String>,
 }
 
-/// The explanation of a code, in a paragraph or two with an example; `None` for no code of the registry.
-pub fn explain(code: &str) -> Option<&'static str> {
-    CODES.iter().find(|(known, _)| *known == code).map(|(_, text)| *text)
+impl Finding {
+    /// An error at some bytes of the source.
+    pub fn error(code: &'static str, span: &Range<usize>, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            span: span.clone(),
+            within: None,
+            message: message.into(),
+            label: String::new(),
+            hint: None,
+        }
+    }
+
+    /// A warning at some bytes of the source.
+    pub fn warning(code: &'static str, span: &Range<usize>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, span, message) }
+    }
+
+    /// The same finding with a few words under the place.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// The same finding with what to write instead.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same finding with what to write instead, if anything is known.
+    #[must_use]
+    pub(super) fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
+    }
 }
 
-/// Every code, in order, with its explanation.
-pub const CODES: &[(&str, &str)] = &[];
+/// Findings as they are gathered.
+pub(super) type Findings = Vec<Finding>;
+
+/// The name most like `name`, if one is like enough to be what was meant.
+pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let letters = name.chars().count();
+    // A third of the letters may be wrong, and one in any name.
+    let slips_max = (letters / 3).max(1);
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(slips, candidate)| *slips <= slips_max && *slips < candidate.chars().count())
+        .min_by_key(|(slips, _)| *slips)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `did you mean …?` for a name, if one is like enough.
+pub(super) fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<String> {
+    nearest(name, known).map(|candidate| format!("did you mean `{candidate}`?"))
+}

@@ -1,14 +1,38 @@
 //! The one typed language of rules and features: text to checked program. A program cannot fail once compiled.
 //!
 //! The phases: `token` cuts text, `parser` builds the tree of `syntax`, `check` finds types and makes the tree of
-//! `typed`, `compiler` puts every condition and feature of a release into one `Program` and one `Plan`.
+//! `typed`, `lint` warns, `lower` turns it into the nodes of `node` and the plan, `share` puts memos before what is used
+//! twice, `run` evaluates.
 
+pub mod codes;
+pub mod environment;
 pub mod finding;
+mod token;
+mod syntax;
+mod parser;
+mod typed;
+mod defines;
+mod check;
+mod print;
+mod lint;
+mod node;
+mod build;
+mod lower;
 pub mod memo;
+pub mod scope;
+mod run;
 pub mod program;
+mod share;
 pub mod compiler;
 
-pub use compiler::{Compiler, Define, Environment};
-pub use finding::{Finding, Severity, Within, explain};
+pub use codes::explain;
+pub use compiler::Compiler;
+pub use environment::{Define, Environment};
+pub use finding::{Finding, Severity, Within};
 pub use memo::Memo;
-pub use program::{Atom, ConditionId, FeatureId, Program, Scope};
+pub use print::aggregate_text;
+pub use program::{Atom, ConditionId, FeatureId, Program};
+pub use scope::Scope;
+
+#[cfg(test)]
+mod tests;
