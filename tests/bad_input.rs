@@ -1,10 +1,13 @@
 //! What the checks make of malformed messages and files: each with its exact answer. Nothing refused changes a window,
 //! and nothing echoes a card number.
 
-use gavel::scoring::{
-    field::{AttributeSchema, FieldType},
-    refusal::Refusal,
-    wire::{Route, decode_label, decode_list_change, decode_outcome, decode_transaction},
+use gavel::{
+    data::{DataError, Notes, Rows},
+    scoring::{
+        field::{AttributeSchema, FieldType},
+        refusal::Refusal,
+        wire::{Route, decode_label, decode_list_change, decode_outcome, decode_transaction},
+    },
 };
 
 /// Where the messages come from, by their subject.
@@ -35,7 +38,7 @@ fn cases(table: &str) -> Vec<Case> {
         match line.strip_prefix("  -> ") {
             Some(expected) => {
                 let case = cases.last_mut().expect("a case comes before what is expected of it");
-                case.expected.push_str(&format!("\n  -> {expected}"));
+                case.expected.extend(["\n  -> ", expected]);
             }
             None => cases.push(Case { written: line.to_owned(), expected: String::new() }),
         }
@@ -73,14 +76,14 @@ fn refused(refusal: &Refusal) -> String {
 /// Compares a table with what `answer` gives for each body.
 fn check(table: &str, good: &[(&str, &str)], answer: impl Fn(&str) -> String) {
     let cases = cases(table);
-    let mut differing = String::new();
+    let mut differing = Vec::new();
     for Case { written, expected } in &cases {
         let found = answer(&body(written, good));
         if found != *expected {
-            differing.push_str(&format!("{written}{found}\n"));
+            differing.push(format!("{written}{found}"));
         }
     }
-    assert!(differing.is_empty(), "these answers differ from the table:\n{differing}");
+    assert!(differing.is_empty(), "these answers differ from the table:\n{}\n", differing.join("\n"));
 }
 
 const GOOD_TRANSACTION: &[(&str, &str)] = &[
@@ -182,4 +185,59 @@ fn list_changes() {
     check(include_str!("bad_input/list_changes.txt"), GOOD_LIST_CHANGE, |body| {
         accepted(decode_list_change(body.as_bytes(), "blocked-cards"))
     });
+}
+
+/// What the reader makes of a file: a line for each row, or for what is wrong with it as a whole.
+fn read_file(name: &str, text: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder for the file");
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).expect("the file is written");
+    let whole = |error: DataError| format!("\n  -> {}", error.to_string().replace(&path.display().to_string(), name));
+    let schema = schema();
+    let mut rows = match Rows::open(&path, &schema) {
+        Ok(rows) => rows,
+        Err(error) => return whole(error),
+    };
+    let mut found = String::new();
+    loop {
+        let row = match rows.next_row() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            Err(error) => return found + &whole(error),
+        };
+        let what = match &row.transaction {
+            Err(refusal) => refused(refusal).replace("\n  -> ", " "),
+            Ok(transaction) => {
+                let flags = transaction.flags.iter().map(|flag| flag.text(&schema));
+                let label = row.label.map(|label| format!("label {}", u8::from(label)));
+                let known = row.label_time.map(|time| format!("known {time}"));
+                let processor = format!("from {}", transaction.processor);
+                let parts: Vec<String> = flags.chain(label).chain(known).chain([processor]).collect();
+                format!(" ok {}", parts.join(" "))
+            }
+        };
+        found += &["\n  -> line ", &row.line.to_string(), ":", &what].concat();
+    }
+    let Notes { unknown_columns, unknown_fields, unreadable_labels, unreadable_label_times } = rows.notes();
+    let notes = format!(
+        "\n  -> ignored: columns {unknown_columns:?}, {unknown_fields} fields, {unreadable_labels} labels, \
+         {unreadable_label_times} label times"
+    );
+    if *rows.notes() == Notes::default() { found } else { found + &notes }
+}
+
+#[test]
+fn data_files() {
+    // A case is a name and its lines, so the table is put together here, one line a case.
+    let table = include_str!("bad_input/files.txt").replace("\n|", "\u{1}");
+    let mut differing = Vec::new();
+    for Case { written, expected } in cases(&table) {
+        let (name, lines) = written.split_once('\u{1}').unwrap_or((&written, ""));
+        let lines: Vec<&str> = lines.split('\u{1}').map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+        let found = read_file(name, &lines.join("\n"));
+        if found != expected {
+            differing.push(written.replace('\u{1}', "\n|") + &found);
+        }
+    }
+    assert!(differing.is_empty(), "these answers differ from the table:\n{}\n", differing.join("\n"));
 }
