@@ -3,6 +3,7 @@
 pub mod scoring;
 pub mod config;
 pub mod files;
+pub mod loading;
 pub mod data;
 pub mod simulation;
 pub mod learning;

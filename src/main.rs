@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use gavel::commands::check;
+use gavel::commands::{check, simulate};
 
 #[derive(Parser)]
 #[command(name = "gavel", version, about)]
@@ -16,10 +16,13 @@ struct Arguments {
 enum Command {
     /// Check the types, examples and lint of a rule set
     Check(check::CheckArguments),
+    /// Write a labelled stream with named patterns of fraud
+    Simulate(simulate::SimulateArguments),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
     }
 }

@@ -4,7 +4,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use crate::config::{Config, ConfigErrors, Flags};
+use crate::{
+    config::{Config, ConfigErrors, Flags, ModelChoice},
+    loading::{self, Loaded},
+    scoring::release::Release,
+};
 
 /// Wrong usage or configuration.
 pub const EXIT_USAGE: u8 = 2;
@@ -97,6 +101,26 @@ impl Flags {
 /// The configuration under the given flags; what is wrong with it is printed, and the command ends with the code.
 pub fn load_config(flags: impl Into<Flags>) -> Result<Config, ExitCode> {
     Config::load(&flags.into()).map_err(|errors| report(&errors))
+}
+
+/// The release that the configuration names. Warnings are printed; without one, so is why, and the command ends with the
+/// code.
+pub fn load_release(config: &Config) -> Result<Release, ExitCode> {
+    match loading::load_release(config) {
+        Ok(Loaded { release, warnings, .. }) => {
+            for warning in &warnings {
+                anstream::eprintln!("{}\n", warning.render(true));
+            }
+            if release.model.is_none() && config.model != ModelChoice::None {
+                anstream::eprintln!("note: there is no model in models/, so rules alone decide");
+            }
+            Ok(release)
+        }
+        Err(error) => {
+            anstream::eprintln!("{}", error.render(true));
+            Err(ExitCode::from(EXIT_USAGE))
+        }
+    }
 }
 
 fn report(errors: &ConfigErrors) -> ExitCode {

@@ -161,7 +161,6 @@ impl Scorer {
             transaction,
             self.seen.amount_base_minor,
             &observed,
-            &self.settled,
             &self.windows,
             &self.body,
         );
@@ -170,11 +169,11 @@ impl Scorer {
 
     /// The pipeline.
     fn score(&mut self, transaction: &Transaction<'_>, tier: Tier) -> Observed {
-        let observed = self.observe(transaction);
+        let mut observed = self.observe(transaction);
         let probability = self.probability(transaction, tier);
         let ruled = self.evaluate(transaction, probability);
         self.decide(transaction, ruled, probability);
-        self.settle(transaction, &observed);
+        self.settle(transaction, &mut observed);
         observed
     }
 
@@ -273,10 +272,10 @@ impl Scorer {
     }
 
     /// The windows learn the verdict, for the aggregates that test it.
-    fn settle(&mut self, transaction: &Transaction<'_>, observed: &Observed) {
+    fn settle(&mut self, transaction: &Transaction<'_>, observed: &mut Observed) {
         let scope = scope(&self.release, &self.seen, transaction, None);
         self.release.program.settle(&scope, self.verdict.decision, &mut self.memo, &mut self.settled);
-        self.windows.settle(&observed.places, &self.settled);
+        self.windows.settle(&mut observed.places, &self.settled);
     }
 
     /// Another release takes over, with the past that both can use.

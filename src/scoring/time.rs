@@ -28,13 +28,14 @@ impl Timestamp {
 
     /// A moment from RFC 3339 text with an offset; finer than a millisecond is truncated (toward the past).
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        // The length bounds keep the general parser from accepting its own extensions such as `[Europe/Paris]`.
-        let bytes = text.as_bytes();
-        let dated = bytes.len() >= 20 && bytes[4] == b'-' && bytes[7] == b'-' && bytes[13] == b':' && bytes[16] == b':';
-        if !dated || bytes.len() > 40 || bytes.contains(&b'[') {
-            return None;
-        }
-        let instant: jiff::Timestamp = text.parse().ok()?;
+        // The general parser also takes other notations of ISO 8601 and its own, such as `[Europe/Paris]`.
+        let fraction_digits = rfc3339_fraction_digits(text.as_bytes())?;
+        let instant: jiff::Timestamp = if fraction_digits <= NANOSECOND_DIGITS {
+            text.parse().ok()?
+        } else {
+            let (kept, offset) = (SECONDS_LENGTH + 1 + NANOSECOND_DIGITS, SECONDS_LENGTH + 1 + fraction_digits);
+            format!("{}{}", &text[..kept], &text[offset..]).parse().ok()?
+        };
         let floor = instant.as_nanosecond().div_euclid(1_000_000);
         Self::from_unix_ms(i64::try_from(floor).ok()?)
     }
@@ -54,6 +55,24 @@ impl Timestamp {
         // 1970-01-01 was a Thursday, ISO day 4.
         (self.0.div_euclid(DAY_MS) + 3).rem_euclid(7) + 1
     }
+}
+
+/// The length of `2018-07-25T10:15:30`.
+const SECONDS_LENGTH: usize = 19;
+/// How many digits of a fraction the parser takes.
+const NANOSECOND_DIGITS: usize = 9;
+
+/// How many digits follow the decimal point of a text that has the signs of RFC 3339 in their places; its other digits
+/// are left to the parser.
+fn rfc3339_fraction_digits(text: &[u8]) -> Option<usize> {
+    let (moment, rest) = text.split_at_checked(SECONDS_LENGTH)?;
+    let dated = moment[4] == b'-' && moment[7] == b'-' && moment[13] == b':' && moment[16] == b':';
+    let digits = match rest {
+        [b'.', fraction @ ..] => fraction.iter().take_while(|byte| byte.is_ascii_digit()).count(),
+        _ => 0,
+    };
+    let offset = &rest[if digits > 0 { digits + 1 } else { 0 }..];
+    (dated && matches!(offset, [b'Z' | b'z'] | [b'+' | b'-', _, _, b':', _, _])).then_some(digits)
 }
 
 impl fmt::Display for Timestamp {
@@ -109,6 +128,7 @@ mod tests {
             ("2018-07-25T10:15:30.123Z", 1_532_513_730_123, 10, 3),
             ("2018-07-25T12:15:30.123+02:00", 1_532_513_730_123, 10, 3),
             ("2018-07-25T10:15:30.123999999Z", 1_532_513_730_123, 10, 3),
+            ("2018-07-25T10:15:30.1239999999999+00:00", 1_532_513_730_123, 10, 3),
             ("1969-12-31T23:59:59.999Z", -1, 23, 3),
             ("2018-07-29T23:00:00Z", 1_532_905_200_000, 23, 7),
         ];
@@ -127,6 +147,12 @@ mod tests {
             "20180725T101530Z",
             "2018-07-25T10:15:30+02:00[Europe/Paris]",
             "yesterday",
+            "2018-07-25T10:15:30,5Z",
+            "2018-07-25T10:15:30.Z",
+            "2018-07-25T10:15:30+0200",
+            "2018-07-25T10:15:30+02",
+            "2018-07-25T10:15:30+02:00:00",
+            "2018-07-25T10:15:3\u{e9}Z",
             "2018-13-25T10:15:30Z",
         ] {
             assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");

@@ -1,23 +1,64 @@
 //! Exact sliding aggregates per key over event time. There is no clock here.
+//!
+//! Each key of the plan has a log: an index from key to entity, and per entity its rows in time order. A row keeps its
+//! time, a bit per lane (a lane is what some aggregates see: counted, summed, known to be fraud, …) and the values
+//! that are added up. Nothing is kept per window: an answer is what lies before the window's end less what lies before
+//! its beginning, so a long window costs what a short one does.
+//!
+//! Invariants: rows of a key are in time order, equal times in order of arrival; what a row is a member of says what
+//! it counts for, so a reversal, an outcome or a label only changes bits and sums; whether an entity has been dropped
+//! yet is never seen in an answer.
+
+mod amend;
+mod block;
+mod key;
+mod layout;
+mod log;
+mod moments;
+mod observe;
+mod panes;
+mod rows;
+mod table;
+mod trail;
+mod tree;
+
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use super::{
-    field::AttributeSchema,
-    plan::{AggregateValue, FilterBits, FilterId, OutcomeState, Plan, SettledBits},
+    field::{AttributeSchema, Field},
+    plan::{FilterId, Key, KeyId, KeyPart, OutcomeState, Plan},
     settings::WindowSettings,
     time::Timestamp,
-    transaction::Transaction,
+    transaction::TransactionType,
 };
+
+use layout::Layout;
+use log::Log;
 
 /// The windows of one scorer: every aggregate of its plan, for every key it has seen.
 pub struct Windows {
-    highest: Option<Timestamp>,
+    settings: WindowSettings,
+    schema: AttributeSchema,
+    logs: Vec<Log>,
+    logs_made: u32,
     aggregates: usize,
+    /// The filters on verdict or outcome, by place in `SettledMask`.
+    settled_filters: Vec<FilterId>,
+    /// By epoch, for each of the current settled filters: where it stood then. A reload begins an epoch.
+    epochs: Vec<Vec<Option<usize>>>,
+    highest_ms: Option<i64>,
+    lowest_ms: i64,
+    observed: u32,
+    evictions: u64,
+    folds: u64,
+    scratch: observe::Scratch,
 }
 
 /// What a transaction found in the windows, besides the values of its aggregates.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own in the verdict")]
 pub struct Observed {
     /// It is older than the highest accepted time, less the lateness.
     pub late: bool,
@@ -31,25 +72,31 @@ pub struct Observed {
     pub places: Places,
 }
 
-/// Where a transaction stands in the logs that a reversal, an outcome or a label may change later.
-#[derive(Clone, Default)]
+/// Where a transaction stands in the logs that a reversal, an outcome or a label may change later, and what those
+/// changes need to know of it.
+#[derive(Clone)]
 pub struct Places {
-    #[expect(dead_code, reason = "read once the logs are in place")]
-    items: SmallVec<[Place; 4]>,
+    pub(super) items: SmallVec<[Place; 4]>,
+    pub(super) time_ms: i64,
+    pub(super) kind: TransactionType,
+    pub(super) amount_base_minor: Option<i64>,
+    pub(super) epoch: u16,
+    /// Four bits by filter on verdict or outcome: whether it passes in each outcome state.
+    pub(super) settled: SmallVec<[u8; 8]>,
 }
 
 /// Where a transaction stands in one log.
-#[derive(Clone, Copy)]
-#[expect(dead_code, reason = "read once the logs are in place")]
-struct Place {
-    log: u32,
-    slot: u32,
-    generation: u32,
-    rank: u32,
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) log: u32,
+    pub(super) slot: u32,
+    pub(super) generation: u32,
+    /// How many rows of the same time came before it.
+    pub(super) rank: u32,
 }
 
 /// What may change about a transaction after its windows have taken it in.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowState {
     /// Its amount in sums, in minor units of the base currency; `None` without a rate.
     pub net_minor: Option<i64>,
@@ -78,10 +125,62 @@ pub struct WindowStats {
     pub folds: u64,
 }
 
+/// Which keys are held, for other threads to read while the scorer writes.
+#[derive(Clone)]
+pub struct KeyIndex(Arc<log::Index>);
+
+impl KeyIndex {
+    /// How many keys are held.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            items: SmallVec::new(),
+            time_ms: 0,
+            kind: TransactionType::Authorization,
+            amount_base_minor: None,
+            epoch: 0,
+            settled: SmallVec::new(),
+        }
+    }
+}
+
+impl RowState {
+    /// The state of a transaction that has just been observed.
+    pub fn fresh(amount_base_minor: Option<i64>) -> Self {
+        Self { net_minor: amount_base_minor, reversed: false, fraud: false, outcome: OutcomeState::Unknown }
+    }
+}
+
 impl Windows {
     /// Empty windows for a plan.
-    pub fn new(plan: &Plan, _schema: &AttributeSchema, _settings: &WindowSettings) -> Self {
-        Self { highest: None, aggregates: plan.aggregates.len() }
+    pub fn new(plan: &Plan, schema: &AttributeSchema, settings: &WindowSettings) -> Self {
+        let mut windows = Self {
+            settings: settings.clone(),
+            schema: schema.clone(),
+            logs: Vec::new(),
+            logs_made: 0,
+            aggregates: 0,
+            settled_filters: Vec::new(),
+            epochs: Vec::new(),
+            highest_ms: None,
+            lowest_ms: i64::MAX,
+            observed: 0,
+            evictions: 0,
+            folds: 0,
+            scratch: observe::Scratch::default(),
+        };
+        windows.adopt(plan, schema, settings, &[]);
+        windows
     }
 
     /// Takes over another plan, keeping what both ask for. `same_filters` says for each filter of the new plan which
@@ -89,45 +188,125 @@ impl Windows {
     pub fn adopt(
         &mut self,
         plan: &Plan,
-        _schema: &AttributeSchema,
-        _settings: &WindowSettings,
-        _same_filters: &[Option<FilterId>],
+        schema: &AttributeSchema,
+        settings: &WindowSettings,
+        same_filters: &[Option<FilterId>],
     ) {
+        let mut old: Vec<_> = std::mem::take(&mut self.logs).into_iter().map(Some).collect();
+        for (index, key) in plan.keys.iter().enumerate() {
+            let layout = Layout::compile(plan, KeyId(index as u16), schema, settings);
+            let known = old.iter_mut().find(|log| {
+                let is_same = |log: &Log| log.key == *key && self.keeps_fields(schema, &log.key, &log.layout);
+                log.as_ref().is_some_and(is_same)
+            });
+            let log = match known.and_then(Option::take) {
+                Some(log) => self.adopt_log(log, layout, same_filters),
+                None => self.new_log(key.clone(), layout),
+            };
+            self.logs.push(log);
+        }
+        self.adopt_filters(plan, same_filters);
         self.aggregates = plan.aggregates.len();
+        self.schema = schema.clone();
+        self.settings = settings.clone();
+        // Fewer keys than one transaction has would evict what it is using.
+        self.settings.keys_max = self.settings.keys_max.max(2 * self.logs.len());
     }
 
     /// The highest event time accepted so far.
     pub fn highest(&self) -> Option<Timestamp> {
-        self.highest
+        self.highest_ms.and_then(Timestamp::from_unix_ms)
     }
 
     /// How far behind the highest time a transaction may still be changed by a reversal, an outcome or a label.
     pub fn changeable_ms(&self) -> i64 {
-        0
+        let changeable = self.logs.iter().filter(|log| log.layout.is_changeable);
+        changeable.map(|log| log.layout.retention_ms).max().unwrap_or_default()
     }
-
-    /// Answers every aggregate of the plan for a transaction, in the plan's order, and takes the transaction in.
-    pub fn observe(
-        &mut self,
-        transaction: &Transaction<'_>,
-        _amount_base_minor: Option<i64>,
-        _filters: &FilterBits,
-        values: &mut Vec<AggregateValue>,
-    ) -> Observed {
-        self.highest = self.highest.max(Some(transaction.time));
-        values.clear();
-        values.resize(self.aggregates, AggregateValue::Missing);
-        Observed::default()
-    }
-
-    /// Enters a transaction into the aggregates that test its verdict or outcome, once its verdict is known.
-    pub fn settle(&mut self, _places: &Places, _settled: &SettledBits) {}
-
-    /// Changes a transaction wherever it stands. `settled` are the bits it was settled with.
-    pub fn amend(&mut self, _places: &Places, _settled: &SettledBits, _before: &RowState, _after: &RowState) {}
 
     /// How much is held.
     pub fn stats(&self) -> WindowStats {
-        WindowStats::default()
+        WindowStats {
+            keys: self.logs.iter().map(|log| log.len() as u64).collect(),
+            rows: self.logs.iter().map(|log| log.rows).sum(),
+            bytes: self.logs.iter().map(Log::bytes).sum(),
+            evictions: self.evictions,
+            expirations: self.logs.iter().map(|log| log.expirations).sum(),
+            folds: self.folds,
+        }
+    }
+
+    /// Which keys are held, for other threads to read.
+    pub fn key_index(&self, key: KeyId) -> Option<KeyIndex> {
+        self.logs.get(usize::from(key.0)).map(|log| KeyIndex(log.index().clone()))
+    }
+
+    fn new_log(&mut self, key: Key, mut layout: Layout) -> Log {
+        for lane in &mut layout.lanes {
+            lane.complete_after_ms = self.highest_ms.unwrap_or(i64::MIN);
+        }
+        self.logs_made += 1;
+        Log::new(self.logs_made, key, layout)
+    }
+
+    fn adopt_log(&self, mut log: Log, mut layout: Layout, same_filters: &[Option<FilterId>]) -> Log {
+        let highest_ms = self.highest_ms.unwrap_or(i64::MIN);
+        let cutoff_ms = highest_ms.saturating_sub(log.layout.retention_ms);
+        // Nothing has been dropped yet if nothing that old was ever seen.
+        let dropped_ms = if self.lowest_ms > cutoff_ms { i64::MIN } else { cutoff_ms };
+        let same: Vec<_> =
+            (0..layout.lanes.len()).map(|lane| layout.find_same(lane, &log.layout, same_filters)).collect();
+        for (lane, same) in layout.lanes.iter_mut().zip(&same) {
+            let known_ms = same.map(|same| log.layout.lanes[same].complete_after_ms.max(dropped_ms));
+            lane.complete_after_ms = known_ms.unwrap_or(highest_ms);
+        }
+        log.adopt(layout, &same);
+        log
+    }
+
+    fn adopt_filters(&mut self, plan: &Plan, same_filters: &[Option<FilterId>]) {
+        let settled: Vec<_> = (0..plan.filters.len())
+            .filter(|filter| plan.filters[*filter].settles_later)
+            .map(|filter| FilterId(filter as u16))
+            .collect();
+        let same: Vec<_> = settled
+            .iter()
+            .map(|filter| {
+                let known = (*same_filters.get(usize::from(filter.0))?)?;
+                self.settled_filters.iter().position(|filter| *filter == known)
+            })
+            .collect();
+        let is_unchanged = !self.epochs.is_empty()
+            && same.len() == self.settled_filters.len()
+            && same.iter().enumerate().all(|(place, same)| *same == Some(place));
+        if !is_unchanged && self.epochs.len() < usize::from(u16::MAX) {
+            for epoch in &mut self.epochs {
+                *epoch = same.iter().map(|place| epoch.get((*place)?).copied().flatten()).collect();
+            }
+            self.epochs.push((0..settled.len()).map(Some).collect());
+        }
+        self.settled_filters = settled;
+    }
+
+    /// Whether the fields that a log reads mean the same in another schema.
+    fn keeps_fields(&self, schema: &AttributeSchema, key: &Key, layout: &Layout) -> bool {
+        let keeps = |field: Field| match field {
+            Field::Attribute(_) => {
+                let is_declared = schema.fields().any(|known| known == field);
+                is_declared
+                    && field.name(schema) == field.name(&self.schema)
+                    && field.field_type(schema) == field.field_type(&self.schema)
+            }
+            _ => true,
+        };
+        let key_keeps = key.0.iter().all(|part| match part {
+            KeyPart::Field(field) => keeps(*field),
+            KeyPart::Subnet(_) => true,
+        });
+        let mut columns = layout.columns.iter().filter_map(|column| match column {
+            layout::Column::Net => None,
+            layout::Column::Value(field) | layout::Column::Hash(field) => Some(*field),
+        });
+        key_keeps && columns.all(keeps) && layout.lasts.iter().all(|field| keeps(*field))
     }
 }

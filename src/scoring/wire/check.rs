@@ -18,9 +18,9 @@ use crate::scoring::{
 };
 
 /// The longest `id` and `parent`, in characters.
-const ID_MAX_CHARACTERS: usize = 64;
+pub(super) const ID_MAX_CHARACTERS: usize = 64;
 /// The longest text of the other fields, in characters.
-const TEXT_MAX_CHARACTERS: usize = 128;
+pub(super) const TEXT_MAX_CHARACTERS: usize = 128;
 /// The longest `wallet`, in characters.
 const WALLET_MAX_CHARACTERS: usize = 32;
 /// The longest token, in characters.
@@ -98,29 +98,22 @@ fn check<'a>(
     schema: &AttributeSchema,
 ) -> Result<Transaction<'a>, Refusal> {
     let from_columns = raw.from_columns;
-    let id = required_text(Field::Id, "id", raw.take(Field::Id), ID_MAX_CHARACTERS)?;
-    let time = required_time(raw.field(Field::Time), from_columns)?;
+    let id = required_text("id", raw.take(Field::Id), ID_MAX_CHARACTERS)?;
+    let time = required_time("time", raw.field(Field::Time), from_columns)?;
     let card = required_card(raw.take(Field::Card), route.card)?;
     let amount_minor = required_amount(raw.field(Field::Amount), from_columns)?;
     let currency = required_currency(raw.field(Field::Currency))?;
     let kind = transaction_type(raw.field(Field::Type))?;
     let mut flags = Vec::new();
     let parent = if kind.needs_parent() {
-        let parent = required_text(Field::Parent, "parent", raw.take(Field::Parent), ID_MAX_CHARACTERS)?;
+        let parent = required_text("parent", raw.take(Field::Parent), ID_MAX_CHARACTERS)?;
         if kind == TransactionType::Reversal && parent == id {
             return Err(Refusal::invalid("parent", "parent is the transaction's own id, expected an earlier one"));
         }
         Some(parent)
     } else {
-        // Ids are not looked at for card numbers, and a parent is one.
-        match raw.take(Field::Parent) {
-            Raw::Absent | Raw::Null => None,
-            Raw::Text(text) if has_length(&text, ID_MAX_CHARACTERS) => Some(text),
-            _ => {
-                flags.push(Flag::Invalid(Field::Parent));
-                None
-            }
-        }
+        // Here it is an optional field like any other.
+        check_optional(Field::Parent, raw.take(Field::Parent), &mut flags, |parent| text(parent, ID_MAX_CHARACTERS))
     };
 
     let mut optional = Optional { raw, flags: &mut flags, from_columns };
@@ -262,13 +255,12 @@ fn has_length(text: &str, max: usize) -> bool {
     !text.is_empty() && (text.len() <= max || text.chars().count() <= max)
 }
 
-fn required_text<'a>(
-    field: Field,
+/// A text of 1 to `max_characters` characters.
+pub(super) fn required_text<'a>(
     name: &'static str,
     raw: Raw<'a>,
     max_characters: usize,
 ) -> Result<Cow<'a, str>, Refusal> {
-    debug_assert!(Field::from_name(name) == Some(field));
     let problem = match raw {
         Raw::Text(text) if has_length(&text, max_characters) => return Ok(text),
         Raw::Text(text) if !text.is_empty() => format!("{name} has {} characters", text.chars().count()),
@@ -277,7 +269,8 @@ fn required_text<'a>(
     Err(Refusal::invalid(name, format!("{problem}, expected a text of 1 to {max_characters} characters")))
 }
 
-fn required_time(raw: &Raw<'_>, from_columns: bool) -> Result<Timestamp, Refusal> {
+/// A moment.
+pub(super) fn required_time(name: &'static str, raw: &Raw<'_>, from_columns: bool) -> Result<Timestamp, Refusal> {
     let time = match raw {
         Raw::Integer(ms) => Timestamp::from_unix_ms(*ms),
         Raw::Text(text) => match integer(raw, from_columns) {
@@ -293,11 +286,12 @@ fn required_time(raw: &Raw<'_>, from_columns: bool) -> Result<Timestamp, Refusal
             other => other.found(),
         };
         let expected = "an RFC 3339 time such as 2018-07-25T10:15:30.123Z, or integer Unix milliseconds";
-        Refusal::invalid("time", format!("time is {found}, expected {expected}"))
+        Refusal::invalid(name, format!("{name} is {found}, expected {expected}"))
     })
 }
 
-fn required_card<'a>(raw: Raw<'a>, subject: Option<&str>) -> Result<Cow<'a, str>, Refusal> {
+/// The card's token, the same as in the subject where that has one.
+pub(super) fn required_card<'a>(raw: Raw<'a>, subject: Option<&str>) -> Result<Cow<'a, str>, Refusal> {
     const EXPECTED: &str = "expected a token of 1 to 64 letters, digits, _ or -";
     if holds_card_number(&raw) {
         let message = "card is a raw card number, expected a token that stands for it";
@@ -435,7 +429,7 @@ fn attribute(kind: FieldType, raw: Raw<'_>, from_columns: bool) -> Option<Attrib
             _ => return None,
         },
         FieldType::Country => Value::Country(country(&raw)?),
-        FieldType::Time => Value::Time(required_time(&raw, from_columns).ok()?),
+        FieldType::Time => Value::Time(required_time("time", &raw, from_columns).ok()?),
         _ => return text(raw, TEXT_MAX_CHARACTERS).map(AttributeValue::Text),
     };
     Some(AttributeValue::Plain(value))

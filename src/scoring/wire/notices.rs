@@ -3,18 +3,18 @@
 use std::{borrow::Cow, marker::PhantomData};
 
 use super::{
-    check::{Route, decode_json, is_token, not_an_object, required_amount},
+    check::{
+        ID_MAX_CHARACTERS, Route, TEXT_MAX_CHARACTERS, decode_json, not_an_object, required_amount, required_card,
+        required_text, required_time,
+    },
     pan::is_card_number,
     raw::{Raw, RawObject},
 };
 use crate::scoring::{
-    refusal::{Refusal, RefusalClass},
+    refusal::Refusal,
     time::Timestamp,
     transaction::{LABEL_SOURCES, Label, LabelKind, ListChange, Outcome, OutcomeKind},
 };
-
-/// The longest value, comment or author of a list change, in characters.
-const LIST_TEXT_MAX_CHARACTERS: usize = 128;
 
 /// An outcome from its body.
 pub fn decode_outcome<'a>(body: &'a [u8], route: Route<'a>) -> Result<Outcome<'a>, Refusal> {
@@ -52,16 +52,10 @@ pub fn decode_label<'a>(body: &'a [u8], route: Route<'a>) -> Result<Label<'a>, R
 /// A list change from its body; `list` is the token of the subject.
 pub fn decode_list_change<'a>(body: &'a [u8], list: &'a str) -> Result<ListChange<'a>, Refusal> {
     let mut raw = decode_object(body)?;
-    let value = match raw.take("value") {
-        Raw::Text(text) if is_card_number(&text) => {
-            return Err(Refusal::invalid("value", "value is a raw card number, expected a token that stands for it"));
-        }
-        Raw::Text(text) if (1..=LIST_TEXT_MAX_CHARACTERS).contains(&text.chars().count()) => text,
-        other => {
-            let message = format!("value is {}, expected a text of 1 to 128 characters", other.found());
-            return Err(Refusal::invalid("value", message));
-        }
-    };
+    let value = required_text("value", raw.take("value"), TEXT_MAX_CHARACTERS)?;
+    if is_card_number(&value) {
+        return Err(Refusal::invalid("value", "value is a raw card number, expected a token that stands for it"));
+    }
     let add = match &raw.take("action") {
         Raw::Text(word) if word == "add" => true,
         Raw::Text(word) if word == "remove" => false,
@@ -69,7 +63,7 @@ pub fn decode_list_change<'a>(body: &'a [u8], list: &'a str) -> Result<ListChang
     };
     let expires = match raw.take("expires") {
         Raw::Absent | Raw::Null => None,
-        there => Some(time("expires", &there)?),
+        there => Some(required_time("expires", &there, false)?),
     };
     Ok(ListChange {
         list: Cow::Borrowed(list),
@@ -96,42 +90,9 @@ fn target<'a>(
     when: &Raw<'_>,
     route: Route<'a>,
 ) -> Result<(Cow<'a, str>, Cow<'a, str>, Timestamp), Refusal> {
-    let id = match id {
-        Raw::Text(text) if (1..=64).contains(&text.chars().count()) => text,
-        other => {
-            let message = format!("id is {}, expected a text of 1 to 64 characters", other.found());
-            return Err(Refusal::invalid("id", message));
-        }
-    };
-    let card = match card {
-        Raw::Text(text) if is_card_number(&text) => {
-            let message = "card is a raw card number, expected a token that stands for it";
-            return Err(Refusal::invalid("card", message));
-        }
-        Raw::Text(text) if is_token(&text) => text,
-        other => {
-            let message = format!("card is {}, expected a token of 1 to 64 letters, digits, _ or -", other.found());
-            return Err(Refusal::invalid("card", message));
-        }
-    };
-    if route.card.is_some_and(|subject| subject != card) {
-        let message = "card differs from the card in the subject, expected the same token in both";
-        return Err(Refusal::of(RefusalClass::BadInput, "card_mismatch", message).about("card"));
-    }
-    Ok((id, card, time("time", when)?))
-}
-
-fn time(field: &'static str, raw: &Raw<'_>) -> Result<Timestamp, Refusal> {
-    let time = match raw {
-        Raw::Integer(ms) => Timestamp::from_unix_ms(*ms),
-        Raw::Text(text) => Timestamp::parse_rfc3339(text),
-        _ => None,
-    };
-    time.ok_or_else(|| {
-        let found = if matches!(raw, Raw::Text(_)) { "a text that is no RFC 3339 time" } else { raw.found() };
-        let expected = "an RFC 3339 time such as 2018-07-25T10:15:30.123Z, or integer Unix milliseconds";
-        Refusal::invalid(field, format!("{field} is {found}, expected {expected}"))
-    })
+    let id = required_text("id", id, ID_MAX_CHARACTERS)?;
+    let card = required_card(card, route.card)?;
+    Ok((id, card, required_time("time", when, false)?))
 }
 
 fn note<'a>(field: &'static str, raw: Raw<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
@@ -140,11 +101,8 @@ fn note<'a>(field: &'static str, raw: Raw<'a>) -> Result<Option<Cow<'a, str>>, R
         Raw::Text(text) if is_card_number(&text) => {
             Err(Refusal::invalid(field, format!("{field} is a raw card number, expected a note")))
         }
-        Raw::Text(text) if text.chars().count() <= LIST_TEXT_MAX_CHARACTERS => Ok(Some(text)),
-        other => Err(Refusal::invalid(
-            field,
-            format!("{field} is {}, expected a text of at most 128 characters", other.found()),
-        )),
+        Raw::Text(text) if text.is_empty() => Ok(None),
+        there => required_text(field, there, TEXT_MAX_CHARACTERS).map(Some),
     }
 }
 

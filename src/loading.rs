@@ -1,0 +1,153 @@
+//! A release from disk: rule directory, model file and settings compiled into one whole. It opens no connection, and what
+//! it cannot load replaces nothing.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    config::{Config, ModelChoice},
+    files::{RuleDirectoryError, read_rules},
+    scoring::{
+        model::{Model, ModelError},
+        release::{FeatureProblem, Release, ReleaseProblems},
+        rules::{Diagnostic, parse},
+    },
+};
+
+/// Where the shipped model lies.
+const MODELS: &str = "models";
+/// How a model file's name ends.
+pub const MODEL_EXTENSION: &str = "model";
+/// The largest model file that is read.
+const MODEL_MAX_BYTES: u64 = 1 << 30;
+
+/// A release with what people should know about it.
+pub struct Loaded {
+    /// The release.
+    pub release: Release,
+    /// What was found in the rule files that does not keep them from serving.
+    pub warnings: Vec<Diagnostic>,
+    /// Where the model was read from; `None` without one.
+    pub model: Option<PathBuf>,
+}
+
+/// Why there is no release.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// There is no rule directory to read.
+    #[error(transparent)]
+    Rules(#[from] RuleDirectoryError),
+    /// The model file cannot be read.
+    #[error("the model file `{}` cannot be read: {error}", path.display())]
+    ModelFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The model file is not what it should be.
+    #[error("the model file `{}` is refused: {error}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: ModelError,
+    },
+    /// More than one model lies where one is expected.
+    #[error("`{MODELS}/` holds {} models, expected one: name it with --model", .0.len())]
+    SeveralModels(Vec<PathBuf>),
+    /// Rules or features do not compile.
+    #[error("the rules or the model's features do not compile")]
+    Compile(ReleaseProblems),
+}
+
+impl LoadError {
+    /// The whole of it for people, with every diagnostic.
+    pub fn render(&self, coloured: bool) -> String {
+        let Self::Compile(problems) = self else { return format!("error: {self}") };
+        let mut text = String::new();
+        for diagnostic in &problems.diagnostics {
+            text.push_str(&diagnostic.render(coloured));
+            text.push_str("\n\n");
+        }
+        text.push_str(&render_features(&problems.features));
+        text.trim_end().to_owned()
+    }
+}
+
+/// What was found in features, for people.
+pub fn render_features(problems: &[FeatureProblem]) -> String {
+    let mut text = String::new();
+    for problem in problems {
+        for finding in &problem.findings {
+            let FeatureProblem { name, expression, .. } = problem;
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "error[{}]: feature `{name}`: {}", finding.code, finding.message);
+            let _ = writeln!(text, "  {expression}");
+            let column = expression.get(..finding.span.start).map_or(0, |before| before.chars().count());
+            let _ = writeln!(text, "  {:column$}^ {}", "", finding.label);
+            if let Some(hint) = &finding.hint {
+                let _ = writeln!(text, "  hint: {hint}");
+            }
+        }
+    }
+    text
+}
+
+/// Loads what the configuration names.
+pub fn load_release(config: &Config) -> Result<Loaded, LoadError> {
+    let (model_path, model) = load_model(&config.model)?.unzip();
+    let (files, found) = parse(read_rules(&config.rules)?, &config.settings);
+    let (release, warnings) =
+        Release::compile(config.settings.clone(), files, model, found).map_err(LoadError::Compile)?;
+    Ok(Loaded { release, warnings, model: model_path })
+}
+
+/// Loads the model that the configuration names, if it names one.
+pub fn load_model(choice: &ModelChoice) -> Result<Option<(PathBuf, Arc<Model>)>, LoadError> {
+    let path = match choice {
+        ModelChoice::None => None,
+        ModelChoice::File(path) => Some(path.clone()),
+        ModelChoice::Shipped => shipped_model(Path::new(MODELS))?,
+    };
+    let Some(path) = path else { return Ok(None) };
+    let bytes = read_model(&path).map_err(|error| LoadError::ModelFile { path: path.clone(), error })?;
+    match Model::read(&bytes) {
+        Ok(model) => Ok(Some((path, Arc::new(model)))),
+        Err(error) => Err(LoadError::Model { path, error }),
+    }
+}
+
+fn read_model(path: &Path) -> io::Result<Vec<u8>> {
+    let bytes = fs::metadata(path)?.len();
+    if bytes > MODEL_MAX_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has {bytes} bytes, too many for a model")));
+    }
+    fs::read(path)
+}
+
+/// The one model of a directory; none where there is no directory or nothing in it.
+fn shipped_model(directory: &Path) -> Result<Option<PathBuf>, LoadError> {
+    let unreadable = |error| LoadError::ModelFile { path: directory.to_owned(), error };
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut models = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == MODEL_EXTENSION) {
+            models.push(path);
+        }
+    }
+    if models.len() > 1 {
+        models.sort();
+        return Err(LoadError::SeveralModels(models));
+    }
+    Ok(models.pop())
+}

@@ -1,0 +1,166 @@
+//! Verdict bodies made short: what they have in common is kept once. What comes back is the same to the byte.
+
+use super::bytes::{push_number, take_number};
+
+/// What every verdict repeats. A phrase is one byte below 0x20, which the text of a verdict never holds, for JSON
+/// escapes those. Sorted by nothing; a phrase's place is its byte less `FIRST_PHRASE`.
+const PHRASES: &[&str] = &[
+    "\",\"verdict\":\"approve\",\"score\":null,\"reasons\":[],\"fired\":[],\"tags\":[],\"tier\":\"rules_only\",\"flags\":[",
+    "\",\"verdict\":\"approve\",\"score\":",
+    "\",\"verdict\":\"deny\",\"score\":",
+    "\",\"verdict\":\"review\",\"score\":",
+    ",\"reasons\":[],\"fired\":[],\"tags\":[],\"tier\":\"full\",\"flags\":[",
+    ",\"reasons\":[{\"kind\":\"model\",\"code\":\"",
+    ",\"reasons\":[{\"kind\":\"rule\",\"code\":\"",
+    ",\"reasons\":[",
+    "},{\"kind\":\"model\",\"code\":\"",
+    "\"},{\"kind\":\"model\",\"code\":\"",
+    "\"},{\"kind\":\"rule\",\"code\":\"",
+    "\",\"text\":\"",
+    "\",\"weight\":",
+    "}],\"fired\":[],\"tags\":[],\"tier\":\"full\",\"flags\":[",
+    "}],\"fired\":[",
+    "],\"fired\":[",
+    "\"],\"tags\":[",
+    "],\"tags\":[",
+    "],\"tier\":\"full\",\"flags\":[",
+    "],\"tier\":\"rules_only\",\"flags\":[",
+    "],\"tier\":\"stand_in\",\"flags\":[",
+];
+const FIRST_PHRASE: u8 = 3;
+const _: () = assert!(FIRST_PHRASE as usize + PHRASES.len() < 0x20);
+
+/// The first byte of an answer: the body as it is.
+const VERBATIM: u8 = 0;
+/// The first byte of an answer: `{"id":"` with the transaction's id, which whoever asks again brings along.
+const AFTER_ID: u8 = 1;
+/// The versions and what follows them; the number of the ending comes next.
+const ENDING: u8 = 2;
+
+const BEFORE_ID: &[u8] = b"{\"id\":\"";
+const VERSIONS: &[u8] = b"],\"versions\":{";
+/// Endings change when a version does; beyond this many the bodies are kept as they are.
+const ENDINGS_MAX: usize = 1 << 14;
+
+/// What bodies end with.
+#[derive(Default)]
+pub(super) struct Endings {
+    endings: Vec<Box<[u8]>>,
+}
+
+impl Endings {
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.endings.iter().map(|ending| ending.len() + size_of::<Box<[u8]>>()).sum()
+    }
+
+    /// Makes a body of a transaction short.
+    pub(super) fn shorten(&mut self, body: &[u8], id: &str, out: &mut Vec<u8>) {
+        out.clear();
+        let after_id = body.strip_prefix(BEFORE_ID).and_then(|rest| rest.strip_prefix(id.as_bytes()));
+        let versions = memchr::memmem::rfind(body, VERSIONS);
+        let (Some(rest), Some(versions)) = (after_id.filter(|_| body.iter().all(|byte| *byte >= 0x20)), versions)
+        else {
+            out.push(VERBATIM);
+            out.extend_from_slice(body);
+            return;
+        };
+        let ending = &body[versions..];
+        let number = match self.endings.iter().rposition(|known| **known == *ending) {
+            Some(number) => number,
+            None if self.endings.len() < ENDINGS_MAX => {
+                self.endings.push(ending.into());
+                self.endings.len() - 1
+            }
+            None => {
+                out.push(VERBATIM);
+                out.extend_from_slice(body);
+                return;
+            }
+        };
+        out.push(AFTER_ID);
+        let mut rest = &rest[..rest.len().saturating_sub(ending.len())];
+        while let Some(start) = rest.iter().position(|byte| matches!(byte, b'"' | b',' | b'}' | b']')) {
+            out.extend_from_slice(&rest[..start]);
+            rest = &rest[start..];
+            let phrase = PHRASES.iter().position(|phrase| rest.starts_with(phrase.as_bytes()));
+            if let Some(phrase) = phrase {
+                out.push(FIRST_PHRASE + phrase as u8);
+                rest = &rest[PHRASES[phrase].len()..];
+            } else {
+                out.push(rest[0]);
+                rest = &rest[1..];
+            }
+        }
+        out.extend_from_slice(rest);
+        out.push(ENDING);
+        push_number(out, number as u64);
+    }
+
+    /// Appends the body that was made short.
+    pub(super) fn restore(&self, short: &[u8], id: &str, out: &mut Vec<u8>) {
+        let Some((form, mut rest)) = short.split_first() else { return };
+        if *form == VERBATIM {
+            out.extend_from_slice(rest);
+            return;
+        }
+        out.extend_from_slice(BEFORE_ID);
+        out.extend_from_slice(id.as_bytes());
+        while let Some((byte, after)) = rest.split_first() {
+            rest = after;
+            if *byte >= 0x20 {
+                out.push(*byte);
+            } else if *byte == ENDING {
+                let ending = take_number(&mut rest).and_then(|number| self.endings.get(usize::try_from(number).ok()?));
+                out.extend_from_slice(ending.map_or(&[], |ending| ending));
+            } else if let Some(phrase) = PHRASES.get(usize::from(byte - FIRST_PHRASE)) {
+                out.extend_from_slice(phrase.as_bytes());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_come_back_to_the_byte() {
+        // (id, body, at most this many bytes)
+        let versions =
+            r#"],"versions":{"engine":"0.1.0","rules":"a1b2c3d4e5f6","model":null,"config":"77aa01c2d3e4"}}"#;
+        let cases = [
+            (
+                "t-91",
+                format!(
+                    r#"{{"id":"t-91","verdict":"approve","score":null,"reasons":[],"fired":[],"tags":[],"tier":"rules_only","flags":[{versions}"#
+                ),
+                4,
+            ),
+            (
+                "t-91",
+                format!(
+                    concat!(
+                        r#"{{"id":"t-91","verdict":"deny","score":0.97,"reasons":[{{"kind":"rule","code":"card-testing","text":"9 authorisations"}},"#,
+                        r#"{{"kind":"model","code":"night","text":"it is \"night\"","weight":0.41}}],"fired":["card-testing"],"tags":["3ds"],"#,
+                        r#""tier":"full","flags":["late"{}"#
+                    ),
+                    versions
+                ),
+                92,
+            ),
+            ("t-\"91", format!(r#"{{"id":"t-\"91","verdict":"deny"{versions}"#), usize::MAX),
+            ("t-91", format!(r#"{{"id":"t-9","verdict":"deny"{versions}"#), usize::MAX),
+            ("t-91", "not a verdict \u{1}".to_owned(), usize::MAX),
+            ("", String::new(), usize::MAX),
+        ];
+        let mut endings = Endings::default();
+        for (id, body, bytes_max) in cases {
+            let (mut short, mut restored) = (Vec::new(), Vec::new());
+            endings.shorten(body.as_bytes(), id, &mut short);
+            endings.restore(&short, id, &mut restored);
+            assert_eq!(String::from_utf8_lossy(&restored), body);
+            assert!(short.len() <= bytes_max, "{} bytes for {body}", short.len());
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The transactions themselves, in order of arrival, found by fingerprint. They are dropped from the oldest on.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashTable;
+
+use crate::scoring::{
+    money::Currency,
+    plan::OutcomeState,
+    transaction::{LabelKind, TransactionType},
+};
+
+use super::{Fingerprint, bytes::Address};
+
+/// What is remembered of a transaction.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) fingerprint: Fingerprint,
+    pub(super) time_ms: i64,
+    pub(super) amount_minor: i64,
+    /// In minor units of the base currency, where there was a rate.
+    pub(super) amount_base_minor: Option<i64>,
+    /// When its label became known; older labels do not count.
+    pub(super) labelled_ms: i64,
+    pub(super) answer: Address,
+    /// Where it stands in the windows.
+    pub(super) places: Address,
+    pub(super) currency: Currency,
+    pub(super) kind: TransactionType,
+    pub(super) label: LabelKind,
+    pub(super) outcome: OutcomeState,
+    /// More is known of its amount than its outcome: see `Registry::amounts`.
+    pub(super) has_amounts: bool,
+}
+
+/// Entries of a chunk: they are allocated and given back together, and nothing is moved when there are more.
+const CHUNK: usize = 1_024;
+/// Shards of the index: many, so that one that grows moves few entries.
+const SHARDS: usize = 1_024;
+
+/// Transactions by number, the order of their arrival.
+pub(super) struct Entries {
+    chunks: VecDeque<Vec<Entry>>,
+    /// The number of the first entry of the first chunk.
+    base: u64,
+    /// The oldest that is still remembered.
+    first: u64,
+    next: u64,
+    // The lowest 32 bits of numbers; fewer than 2^32 are remembered at a time.
+    index: Vec<HashTable<u32>>,
+}
+
+impl Entries {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self { chunks: VecDeque::new(), base: 0, first: 0, next: 0, index: vec![HashTable::new(); SHARDS] }
+    }
+
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        (self.next - self.first) as usize
+    }
+
+    /// The number of the oldest that is remembered, if there is one.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        (self.first < self.next).then_some(self.first)
+    }
+
+    /// Bytes of the allocations.
+    pub(super) fn bytes(&self) -> usize {
+        let index: usize = self.index.iter().map(HashTable::allocation_size).sum();
+        self.chunks.len() * CHUNK * size_of::<Entry>() + index
+    }
+
+    /// The number of a transaction.
+    pub(super) fn find(&self, fingerprint: Fingerprint) -> Option<u64> {
+        let shard = &self.index[shard(fingerprint)];
+        let low = shard.find(fingerprint.hash(), |low| self.get(self.number(*low)).fingerprint == fingerprint)?;
+        Some(self.number(*low))
+    }
+
+    /// The transaction of a number that is remembered.
+    pub(super) fn get(&self, number: u64) -> &Entry {
+        let place = (number - self.base) as usize;
+        &self.chunks[place / CHUNK][place % CHUNK]
+    }
+
+    /// The transaction of a number that is remembered, to change it.
+    pub(super) fn get_mut(&mut self, number: u64) -> &mut Entry {
+        let place = (number - self.base) as usize;
+        &mut self.chunks[place / CHUNK][place % CHUNK]
+    }
+
+    /// Remembers a transaction; an older one of the same fingerprint is no longer found.
+    pub(super) fn push(&mut self, entry: Entry) -> u64 {
+        let number = self.next;
+        let fingerprint = entry.fingerprint;
+        if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push_back(Vec::with_capacity(CHUNK));
+        }
+        if let Some(chunk) = self.chunks.back_mut() {
+            chunk.push(entry);
+        }
+        self.next += 1;
+        let (chunks, base, first) = (&self.chunks, self.base, self.first);
+        let print_of = |low: &u32| {
+            let place = (number_of(first, *low) - base) as usize;
+            chunks[place / CHUNK][place % CHUNK].fingerprint
+        };
+        let shard = &mut self.index[shard(fingerprint)];
+        match shard.find_mut(fingerprint.hash(), |low| print_of(low) == fingerprint) {
+            Some(low) => *low = number as u32,
+            None => drop(shard.insert_unique(fingerprint.hash(), number as u32, |low| print_of(low).hash())),
+        }
+        number
+    }
+
+    /// Forgets the oldest.
+    pub(super) fn pop(&mut self) {
+        let number = self.first;
+        let fingerprint = self.get(number).fingerprint;
+        if let Ok(found) = self.index[shard(fingerprint)].find_entry(fingerprint.hash(), |low| *low == number as u32) {
+            found.remove();
+        }
+        self.first += 1;
+        if (self.first - self.base) as usize == CHUNK {
+            self.chunks.pop_front();
+            self.base += CHUNK as u64;
+        }
+    }
+
+    fn number(&self, low: u32) -> u64 {
+        number_of(self.first, low)
+    }
+}
+
+fn number_of(first: u64, low: u32) -> u64 {
+    first + u64::from(low.wrapping_sub(first as u32))
+}
+
+fn shard(fingerprint: Fingerprint) -> usize {
+    (fingerprint.0 >> 64) as usize % SHARDS
+}

@@ -1,0 +1,421 @@
+//! A transaction meets the windows: its aggregates are answered, then it takes its place. It changes no earlier row.
+
+use smallvec::SmallVec;
+
+use crate::scoring::{
+    plan::{AggregateValue, FilterBits},
+    transaction::{Transaction, TransactionType},
+};
+
+use super::{
+    Observed, Place, Places, Windows,
+    block::Row,
+    key::{KeyPrint, numeric, value_hash},
+    layout::{Ask, Column, Lane, Layout, Question},
+    log::{Log, Past},
+    rows::Rows,
+    trail::{Located, Trail},
+    tree::Edge,
+};
+
+/// Memory used again for each transaction.
+#[derive(Default)]
+pub(super) struct Scratch {
+    columns: Vec<Option<u64>>,
+    values: Vec<u64>,
+    members: Vec<bool>,
+    edges: Vec<Edge>,
+}
+
+/// A transaction as the logs see it.
+#[derive(Clone, Copy)]
+struct Event<'e, 't> {
+    transaction: &'e Transaction<'t>,
+    amount_base_minor: Option<i64>,
+    filters: &'e FilterBits,
+    time_ms: i64,
+    /// The highest event time, this one included.
+    highest_ms: i64,
+    horizon_ms: i64,
+}
+
+/// What a log holds of the transaction's key.
+struct Held<'h> {
+    layout: &'h Layout,
+    rows: &'h Rows,
+    past: Past,
+    trail: Option<&'h Trail>,
+    edges: &'h [Edge],
+    members: &'h [bool],
+    columns: &'h [Option<u64>],
+}
+
+impl Windows {
+    /// Answers every aggregate of the plan for a transaction, in the plan's order, and takes the transaction in.
+    pub fn observe(
+        &mut self,
+        transaction: &Transaction<'_>,
+        amount_base_minor: Option<i64>,
+        filters: &FilterBits,
+        values: &mut Vec<AggregateValue>,
+    ) -> Observed {
+        let time_ms = transaction.time.unix_ms();
+        let highest_before_ms = self.highest_ms.unwrap_or(i64::MIN);
+        let highest_ms = highest_before_ms.max(time_ms);
+        self.highest_ms = Some(highest_ms);
+        self.lowest_ms = self.lowest_ms.min(time_ms);
+        self.observed = self.observed.wrapping_add(1);
+        values.clear();
+        values.resize(self.aggregates, AggregateValue::Missing);
+        let mut observed = Observed {
+            late: time_ms < highest_before_ms.saturating_sub(self.settings.lateness_ms),
+            places: Places {
+                time_ms,
+                kind: transaction.kind,
+                amount_base_minor,
+                epoch: (self.epochs.len() - 1) as u16,
+                ..Places::default()
+            },
+            ..Observed::default()
+        };
+        let event = Event {
+            transaction,
+            amount_base_minor,
+            filters,
+            time_ms,
+            highest_ms,
+            horizon_ms: self.settings.horizon_ms,
+        };
+        // All keys are looked up before any is worked on, so that one waits for memory while another does.
+        let mut found = SmallVec::<[Option<(KeyPrint, Option<u32>)>; 8]>::new();
+        for log in &mut self.logs {
+            let print = KeyPrint::of(&log.key, transaction, amount_base_minor);
+            found.push(print.map(|print| (print, log.find(print, self.observed))));
+        }
+        for (index, found) in found.into_iter().enumerate() {
+            if let Some((print, slot)) = found {
+                self.observe_key(index, &event, print, slot, values, &mut observed);
+            }
+        }
+        observed
+    }
+
+    fn observe_key(
+        &mut self,
+        index: usize,
+        event: &Event<'_, '_>,
+        print: KeyPrint,
+        slot: Option<u32>,
+        values: &mut [AggregateValue],
+        observed: &mut Observed,
+    ) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let log = &mut self.logs[index];
+        event.read(&log.layout, &mut scratch);
+        let mut had_state = slot.is_some();
+        if let Some(slot) = slot
+            && log.is_expired(slot, event.highest_ms)
+        {
+            log.reset(slot);
+            had_state = false;
+        }
+        let memory_ms = log.layout.memory_ms;
+        if !had_state {
+            let reach_ms = event.highest_ms.saturating_sub(memory_ms);
+            observed.evicted |= log.evicted_at_ms.is_some_and(|evicted_at_ms| evicted_at_ms >= reach_ms);
+        }
+        let cutoff_ms = event.highest_ms.saturating_sub(log.layout.retention_ms);
+        let enters_rows = event.time_ms > cutoff_ms && scratch.members.contains(&true);
+        let is_seen = log.layout.past.is_some()
+            && matches!(event.transaction.kind, TransactionType::Authorization | TransactionType::Verification)
+            && event.time_ms >= event.highest_ms.saturating_sub(memory_ms);
+        let slot = match slot {
+            Some(slot) => slot,
+            None if enters_rows || is_seen => self.create(index, print, event.highest_ms),
+            None => {
+                scratch.edges.clear();
+                scratch.edges.resize(self.logs[index].layout.offsets.len(), Edge::default());
+                let held = Held {
+                    layout: &self.logs[index].layout,
+                    rows: &Rows::empty(),
+                    past: Past::NONE,
+                    trail: None,
+                    edges: &scratch.edges,
+                    members: &scratch.members,
+                    columns: &scratch.columns,
+                };
+                held.answer(event, values, observed);
+                self.scratch = scratch;
+                return;
+            }
+        };
+        let log = &mut self.logs[index];
+        let (past, (layout, rows)) = (log.past(slot), log.rows(slot));
+        scratch.edges.clear();
+        for offset in &layout.offsets {
+            // What is no longer reached by any window in order is as if it were gone already.
+            let bound_ms = event.time_ms.saturating_sub(*offset).max(cutoff_ms.min(event.time_ms));
+            scratch.edges.push(rows.edge(layout, bound_ms));
+        }
+        let (layout, rows, trail) = log.held(slot);
+        let held = Held {
+            layout,
+            rows,
+            past,
+            trail,
+            edges: &scratch.edges,
+            members: &scratch.members,
+            columns: &scratch.columns,
+        };
+        let seen_before_ms = held.answer(event, values, observed);
+        if enters_rows {
+            let rank = self.enter_rows(index, slot, event, &scratch, cutoff_ms);
+            let log = &self.logs[index];
+            if log.layout.is_changeable {
+                let generation = log.generation(slot);
+                observed.places.items.push(Place { log: log.number, slot, generation, rank: rank as u32 });
+            }
+        }
+        if is_seen {
+            self.enter_past(index, slot, event, seen_before_ms, enters_rows);
+        }
+        self.logs[index].expire(event.highest_ms);
+        self.scratch = scratch;
+    }
+
+    fn enter_rows(
+        &mut self,
+        index: usize,
+        slot: u32,
+        event: &Event<'_, '_>,
+        scratch: &Scratch,
+        cutoff_ms: i64,
+    ) -> usize {
+        let log = &mut self.logs[index];
+        let (layout, rows) = log.rows(slot);
+        let before = (rows.len() as u64, rows.bytes() as u64);
+        let row = Row { time_ms: event.time_ms, members: &scratch.members, values: &scratch.values };
+        let inserted = rows.insert(layout, row, cutoff_ms, self.settings.events_per_key_max);
+        let after = (rows.len() as u64, rows.bytes() as u64);
+        log.rows = log.rows + after.0 - before.0;
+        log.row_bytes = log.row_bytes + after.1 - before.1;
+        self.folds += inserted.left.folds;
+        if let (Some(left_ms), Some(past)) = (inserted.left.seen_ms, log.past_mut(slot)) {
+            past.left_ms = past.left_ms.max(left_ms);
+        }
+        inserted.rank
+    }
+
+    /// `seen_before_ms` is when the key was last seen up to this time.
+    fn enter_past(
+        &mut self,
+        index: usize,
+        slot: u32,
+        event: &Event<'_, '_>,
+        seen_before_ms: Option<i64>,
+        in_rows: bool,
+    ) {
+        let (settings, log) = (&self.settings, &mut self.logs[index]);
+        let newest_ms = log.newest_seen(slot);
+        let Some(past) = log.past_mut(slot) else { return };
+        let is_newest = newest_ms.is_none_or(|newest| newest <= event.time_ms);
+        let mut is_forgotten = false;
+        if is_newest && seen_before_ms.is_none_or(|before| event.time_ms - before > event.horizon_ms) {
+            past.first_ms = event.time_ms;
+            is_forgotten = true;
+        } else if event.time_ms < past.first_ms && past.first_ms - event.time_ms <= event.horizon_ms {
+            past.first_ms = event.time_ms;
+        }
+        if !in_rows {
+            past.left_ms = past.left_ms.max(event.time_ms);
+        }
+        if !log.layout.asks_trail() {
+            return;
+        }
+        if is_forgotten {
+            log.clear_trail(slot);
+        }
+        let settled_ms = event.highest_ms.saturating_sub(settings.lateness_ms);
+        let events_max = settings.events_per_key_max;
+        log.change_trail(slot, |layout, trail| {
+            trail.insert(layout, event.transaction, event.amount_base_minor, settled_ms, events_max);
+        });
+    }
+
+    /// A slot for a new key; the least recently seen is evicted where there are too many.
+    fn create(&mut self, index: usize, print: KeyPrint, highest_ms: i64) -> u32 {
+        while self.logs.iter().map(Log::len).sum::<usize>() >= self.settings.keys_max {
+            for log in &mut self.logs {
+                log.expire(highest_ms);
+            }
+            if self.logs.iter().map(Log::len).sum::<usize>() < self.settings.keys_max {
+                break;
+            }
+            let oldest = self.logs.iter().enumerate().filter_map(|(index, log)| {
+                let (slot, seen) = log.least_recent()?;
+                Some((self.observed.wrapping_sub(seen), std::cmp::Reverse(index), slot))
+            });
+            let Some((_, std::cmp::Reverse(index), slot)) = oldest.max() else { break };
+            self.logs[index].remove(slot);
+            self.logs[index].evicted_at_ms = Some(highest_ms);
+            self.evictions += 1;
+        }
+        self.logs[index].create(print, self.observed)
+    }
+}
+
+impl Event<'_, '_> {
+    /// Reads the values that a log keeps, and what the transaction is a member of.
+    fn read(&self, layout: &Layout, scratch: &mut Scratch) {
+        scratch.columns.clear();
+        scratch.columns.extend(layout.columns.iter().map(|column| match *column {
+            Column::Net => self.amount_base_minor.map(i64::cast_unsigned),
+            Column::Value(field) => numeric(field, self.transaction, self.amount_base_minor).map(i64::cast_unsigned),
+            Column::Hash(field) => value_hash(field, self.transaction, self.amount_base_minor),
+        }));
+        scratch.values.clear();
+        scratch.values.extend(scratch.columns.iter().map(|value| value.unwrap_or_default()));
+        scratch.members.clear();
+        scratch.members.extend(layout.lanes.iter().map(|lane| self.enters(lane, &scratch.columns)));
+    }
+
+    fn enters(&self, lane: &Lane, columns: &[Option<u64>]) -> bool {
+        Layout::admits(lane, self.transaction.kind)
+            && !lane.settled
+            && lane.filter.is_none_or(|filter| self.filters.get(filter))
+            && lane.column.is_none_or(|column| columns[column].is_some())
+    }
+}
+
+impl Held<'_> {
+    /// Answers the log's questions and says when the key was last seen.
+    fn answer(&self, event: &Event<'_, '_>, values: &mut [AggregateValue], observed: &mut Observed) -> Option<i64> {
+        let seen_before_ms = self.layout.past.and_then(|seen| self.seen_before(event, seen));
+        for question in &self.layout.questions {
+            let value = match question.ask {
+                Ask::SinceLast | Ask::Age | Ask::Last { .. } | Ask::Speed => {
+                    self.past_answer(event, question, seen_before_ms, observed)
+                }
+                _ => self.window_answer(event, question, observed),
+            };
+            values[question.aggregate] = value;
+        }
+        seen_before_ms
+    }
+
+    fn window_answer(&self, event: &Event<'_, '_>, question: &Question, observed: &mut Observed) -> AggregateValue {
+        let (from, to) = (&self.edges[question.from], &self.edges[question.to]);
+        let lane = &self.layout.lanes[question.lane];
+        let begins_ms = event.time_ms.saturating_sub(self.layout.offsets[question.from]);
+        observed.filling |= begins_ms < lane.complete_after_ms;
+        let members = match question.ask {
+            Ask::Distinct { members } => Some(members),
+            _ => None,
+        };
+        let distinct = members.and_then(|members| self.layout.lanes[members].distinct);
+        observed.approximate |= self.rows.is_approximate(from, to, distinct);
+        let current = |lane: usize| question.with_current && self.members[lane];
+        let current_value = || {
+            let column = lane.column.filter(|_| current(question.lane))?;
+            self.columns[column].map(u64::cast_signed)
+        };
+        let (layout, rows) = (self.layout, self.rows);
+        match question.ask {
+            Ask::Count => {
+                let count = rows.count(question.lane, from, to) + u64::from(current(question.lane));
+                AggregateValue::Integer(count.cast_signed())
+            }
+            Ask::Frauds => AggregateValue::Integer(rows.count(question.lane, from, to).cast_signed()),
+            Ask::FraudRate { counted } => {
+                let all = rows.count(counted, from, to) + u64::from(current(counted));
+                let frauds = rows.count(question.lane, from, to);
+                if all == 0 { AggregateValue::Missing } else { AggregateValue::Real(frauds as f64 / all as f64) }
+            }
+            Ask::Distinct { members } => {
+                let others = rows.distinct(layout, members, question.lane, from, to);
+                let value = layout.lanes[members].column.and_then(|column| self.columns[column]);
+                let is_new = |value| {
+                    let seen = rows.seen_before(layout, members, value, &self.edges[0]);
+                    seen.is_none_or(|seen| seen <= from.time_ms)
+                };
+                let one_more = value.filter(|_| current(members)).is_some_and(is_new);
+                AggregateValue::Integer((others + u64::from(one_more)).cast_signed())
+            }
+            Ask::Sum => {
+                let sum = rows.sum(layout, question.lane, from, to) + i128::from(current_value().unwrap_or(0));
+                i64::try_from(sum).map_or(AggregateValue::Missing, |sum| question.value(sum))
+            }
+            Ask::Mean => {
+                let mut count = rows.count(question.lane, from, to);
+                let mut sum = rows.sum(layout, question.lane, from, to);
+                if let Some(value) = current_value() {
+                    (count, sum) = (count + 1, sum + i128::from(value));
+                }
+                let mean = (count > 0).then(|| sum as f64 / count as f64);
+                mean.map_or(AggregateValue::Missing, |mean| question.real(mean))
+            }
+            Ask::Stddev => {
+                let mut moments = rows.moments(layout, question.lane, from, to);
+                if let Some(value) = current_value() {
+                    moments.add(value);
+                }
+                moments.deviation().map_or(AggregateValue::Missing, |deviation| question.real(deviation))
+            }
+            Ask::Min | Ask::Max => {
+                let extremes = rows.extremes(layout, question.lane, from, to);
+                let current = current_value().map(|value| (value, value));
+                let both = super::tree::wider(extremes, current);
+                let value = both.map(|(least, largest)| if question.ask == Ask::Min { least } else { largest });
+                value.map_or(AggregateValue::Missing, |value| question.value(value))
+            }
+            Ask::SinceLast | Ask::Age | Ask::Last { .. } | Ask::Speed => AggregateValue::Missing,
+        }
+    }
+
+    fn past_answer(
+        &self,
+        event: &Event<'_, '_>,
+        question: &Question,
+        seen_before_ms: Option<i64>,
+        observed: &mut Observed,
+    ) -> AggregateValue {
+        let seen_ms = seen_before_ms.filter(|before| event.time_ms - before <= event.horizon_ms);
+        let value = match question.ask {
+            Ask::SinceLast => seen_ms.map(|seen_ms| AggregateValue::Integer(event.time_ms - seen_ms)),
+            Ask::Age => {
+                let first_ms = seen_ms.map_or(event.time_ms, |_| self.past.first_ms.min(event.time_ms));
+                Some(AggregateValue::Integer(event.time_ms - first_ms))
+            }
+            Ask::Last { field } => seen_ms.and(self.trail).map(|trail| trail.last(field, event.time_ms)),
+            _ => {
+                let sees_itself = self.members[question.lane];
+                let current = if sees_itself { Located::of(event.transaction) } else { None };
+                let speed = seen_ms.and(self.trail).and_then(|trail| trail.speed_kmh(event.time_ms, current));
+                speed.map(AggregateValue::Real)
+            }
+        };
+        let value = value.unwrap_or_default();
+        let is_uncertain = question.ask == Ask::Age || value == AggregateValue::Missing;
+        let reach_ms = event.time_ms.saturating_sub(event.horizon_ms);
+        observed.filling |= is_uncertain && reach_ms < self.layout.lanes[question.lane].complete_after_ms;
+        observed.approximate |=
+            is_uncertain && event.time_ms < self.past.left_ms && self.rows.is_folded_at(event.time_ms);
+        value
+    }
+
+    fn seen_before(&self, event: &Event<'_, '_>, seen: usize) -> Option<i64> {
+        let left_ms = Some(self.past.left_ms).filter(|left| *left != i64::MIN && *left <= event.time_ms);
+        self.rows.newest(self.layout, seen, &self.edges[0]).max(left_ms)
+    }
+}
+
+impl Question {
+    fn value(&self, value: i64) -> AggregateValue {
+        if self.whole { AggregateValue::Integer(value) } else { self.real(value as f64) }
+    }
+
+    fn real(&self, value: f64) -> AggregateValue {
+        let value = if self.millionths { value / 1_000_000.0 } else { value };
+        AggregateValue::Real(value)
+    }
+}

@@ -1,0 +1,141 @@
+//! What a key's newest events held: the values of `last` and the positions of `speed_kmh`. It keeps what a late
+//! transaction may still ask for and nothing older.
+
+use crate::scoring::{
+    field::{Field, Value},
+    plan::AggregateValue,
+    transaction::Transaction,
+};
+
+use super::layout::Layout;
+
+/// The earth's mean radius of the contract.
+const EARTH_RADIUS_KM: f64 = 6_371.008_8;
+const MS_PER_HOUR: f64 = 3_600_000.0;
+
+/// A located card-present event.
+#[derive(Clone, Copy)]
+pub(super) struct Located {
+    time_ms: i64,
+    lat: f64,
+    lon: f64,
+}
+
+/// The newest events of a key, as far as a plan asks for what they held.
+#[derive(Default)]
+pub(super) struct Trail {
+    /// By field of `last`: the times and values of the newest events that had it, oldest first.
+    fields: Vec<Vec<(i64, AggregateValue)>>,
+    located: Vec<Located>,
+}
+
+impl Trail {
+    /// The newest value of a field of `last` with time up to `time_ms`.
+    pub(super) fn last(&self, field: usize, time_ms: i64) -> AggregateValue {
+        let Some(events) = self.fields.get(field) else { return AggregateValue::Missing };
+        let newer = events.partition_point(|(time, _)| *time <= time_ms);
+        newer
+            .checked_sub(1)
+            .and_then(|newest| events.get(newest))
+            .map_or(AggregateValue::Missing, |(_, value)| value.clone())
+    }
+
+    /// The speed between the last two located events, the current one included if it is located.
+    pub(super) fn speed_kmh(&self, time_ms: i64, current: Option<Located>) -> Option<f64> {
+        let newer = self.located.partition_point(|event| event.time_ms <= time_ms);
+        let mut newest = self.located[..newer].iter().rev().copied();
+        let later = match current {
+            Some(current) => current,
+            None => newest.next()?,
+        };
+        let earlier = newest.next()?;
+        let elapsed_ms = later.time_ms - earlier.time_ms;
+        (elapsed_ms > 0).then(|| distance_km(earlier, later) / (elapsed_ms as f64 / MS_PER_HOUR))
+    }
+
+    /// Takes an event in. What no transaction newer than `settled_ms` can ask for is dropped, and so is the oldest
+    /// beyond `events_max`.
+    pub(super) fn insert(
+        &mut self,
+        layout: &Layout,
+        transaction: &Transaction<'_>,
+        amount_base_minor: Option<i64>,
+        settled_ms: i64,
+        events_max: usize,
+    ) {
+        let time_ms = transaction.time.unix_ms();
+        self.fields.resize_with(layout.lasts.len(), Vec::new);
+        for (field, events) in layout.lasts.iter().zip(&mut self.fields) {
+            let Some(value) = transaction.value(*field, amount_base_minor) else { continue };
+            let at = events.partition_point(|(time, _)| *time <= time_ms);
+            events.insert(at, (time_ms, kept(value)));
+            let settled = events.partition_point(|(time, _)| *time <= settled_ms);
+            let surplus = settled.saturating_sub(1).max(events.len().saturating_sub(events_max.max(1)));
+            drop_oldest(events, surplus);
+        }
+        let Some(located) = Located::of(transaction).filter(|_| layout.located) else { return };
+        let at = self.located.partition_point(|event| event.time_ms <= time_ms);
+        self.located.insert(at, located);
+        let settled = self.located.partition_point(|event| event.time_ms <= settled_ms);
+        let surplus = settled.saturating_sub(2).max(self.located.len().saturating_sub(events_max.max(2)));
+        drop_oldest(&mut self.located, surplus);
+    }
+
+    /// The same trail for another layout's fields; `fields` says where each stood in the old one.
+    pub(super) fn converted(self, fields: &[Option<usize>]) -> Self {
+        let mut old: Vec<_> = self.fields.into_iter().map(Some).collect();
+        let mut take = |place: Option<usize>| old.get_mut(place?).and_then(Option::take);
+        Self { fields: fields.iter().map(|place| take(*place).unwrap_or_default()).collect(), located: self.located }
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        let events = self.fields.iter().map(|events| events.capacity() * size_of::<(i64, AggregateValue)>());
+        size_of::<Self>()
+            + self.fields.capacity() * size_of::<Vec<(i64, AggregateValue)>>()
+            + events.sum::<usize>()
+            + self.located.capacity() * size_of::<Located>()
+    }
+}
+
+impl Located {
+    /// Where a transaction was, if it is located and the card was present.
+    pub(super) fn of(transaction: &Transaction<'_>) -> Option<Self> {
+        let Value::Text(channel) = transaction.value(Field::Channel, None)? else { return None };
+        let (lat, lon) = transaction.position.filter(|_| matches!(channel, "pos" | "atm"))?;
+        Some(Self { time_ms: transaction.time.unix_ms(), lat, lon })
+    }
+}
+
+/// Drops the oldest events, where there are many only once half of them can go: each is moved but once.
+fn drop_oldest<T>(events: &mut Vec<T>, surplus: usize) {
+    if events.len() <= 8 || surplus > events.len() / 2 {
+        events.drain(..surplus);
+    }
+}
+
+/// The great-circle distance, by the haversine formula, which is exact enough for near points too.
+fn distance_km(from: Located, to: Located) -> f64 {
+    let half_sine = |left: f64, right: f64| {
+        let sine = libm::sin((right - left).to_radians() / 2.0);
+        sine * sine
+    };
+    let parallel = libm::cos(from.lat.to_radians()) * libm::cos(to.lat.to_radians());
+    let share = half_sine(from.lat, to.lat) + parallel * half_sine(from.lon, to.lon);
+    2.0 * EARTH_RADIUS_KM * libm::asin(share.clamp(0.0, 1.0).sqrt())
+}
+
+fn kept(value: Value<'_>) -> AggregateValue {
+    match value {
+        Value::Text(text) => AggregateValue::Text(text.into()),
+        Value::Integer(number) => AggregateValue::Integer(number),
+        Value::Millionths(number) => AggregateValue::Real(number as f64 / 1_000_000.0),
+        Value::Real(number) => AggregateValue::Real(number),
+        Value::Boolean(truth) => AggregateValue::Boolean(truth),
+        Value::Country(country) => AggregateValue::Country(country),
+        Value::Currency(currency) => AggregateValue::Currency(currency),
+        Value::Mcc(code) => AggregateValue::Mcc(code),
+        Value::Time(time) => AggregateValue::Integer(time.unix_ms()),
+        Value::Ip(address) => AggregateValue::Ip(address),
+    }
+}
