@@ -11,7 +11,7 @@ use crate::{
     scoring::{
         examples::run_examples,
         expression::Compiler,
-        rules::{Diagnostic, RuleMode, RuleSet, RuleSources, explain, parse, schema, to_json},
+        rules::{Diagnostic, RuleMode, RuleSet, RuleSources, find_code, parse, schema, to_json},
         settings::Settings,
     },
 };
@@ -90,11 +90,11 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
 
 fn run_explain(code: &str) -> ExitCode {
     let code = code.to_ascii_uppercase();
-    let Some(text) = explain(&code) else {
+    let Some(code) = find_code(&code) else {
         anstream::eprintln!("error: `{code}` is no code, expected one such as E103 that a check has shown");
         return ExitCode::from(EXIT_USAGE);
     };
-    print(&format!("{code}: {text}\n"));
+    print(&format!("{}: {}\n\n{}\n", code.code, code.title, code.explanation));
     ExitCode::SUCCESS
 }
 

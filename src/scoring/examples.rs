@@ -8,11 +8,11 @@ use super::{
     lists::ListFile,
     money::Money,
     release::Release,
-    rules::{Diagnostic, Example, ExampleEvent, LastVerdict, RuleFiles, RuleSet, RuleSource},
+    rules::{Diagnostic, Example, ExampleEvent, LastVerdict, Place, RuleFiles, RuleSet, RuleSource},
     scorer::{Input, Output, Scorer},
     settings::{Mode, Settings},
-    time::{Span, Timestamp},
-    transaction::{Label, Outcome, Transaction},
+    time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Timestamp},
+    transaction::{Label, Outcome, Transaction, TransactionType},
     verdict::{Decision, Tier, Versions},
 };
 
@@ -36,10 +36,9 @@ pub fn run_examples(files: &RuleFiles, settings: &Settings) -> ExampleReport {
             let Some(mut rehearsal) = Rehearsal::new(files, settings, rule, &example.lists) else { continue };
             report.run += 1;
             let moments = rehearsal.play(&example.events);
-            if let Some(problem) = judge(rule, example, &moments) {
+            if let Some((place, problem)) = judge(rule, example, &moments) {
                 let message = format!("an example of `{}` failed: {problem}", rule.id);
-                let details = timeline(&moments);
-                report.failures.push(Diagnostic::error("E503", example.place.clone(), message).details(details));
+                report.failures.push(Diagnostic::error("E503", place.clone(), message).details(timeline(&moments)));
             }
         }
     }
@@ -140,22 +139,22 @@ fn entries_file(entries: &[String]) -> Arc<ListFile> {
     Arc::new(ListFile::parse(lines.join("\n").as_bytes(), &mut Vec::new()))
 }
 
-/// What differs from what the example expects, if anything does.
-fn judge(rule: &RuleSource, example: &Example, moments: &[Moment]) -> Option<String> {
+/// What differs from what the example expects, and where it does so, if anything does.
+fn judge<'e>(rule: &RuleSource, example: &'e Example, moments: &[Moment]) -> Option<(&'e Place, String)> {
     for (number, moment) in (1..).zip(moments) {
         if let Err(refusal) = &moment.result
             && !refusal.starts_with("a duplicate")
         {
-            return Some(format!("transaction {number} is refused: {refusal}"));
+            return Some((&example.place, format!("transaction {number} is refused: {refusal}")));
         }
     }
     let fires = |moment: &Moment| moment.result == Ok(true);
-    if let Some(expected) = example.last {
+    if let Some((expected, place)) = &example.last {
         let last_fires = moments.last().is_some_and(fires);
         let as_expected = match expected {
-            LastVerdict::Decision(decision) if last_fires => decision == rule.then,
+            LastVerdict::Decision(decision) if last_fires => *decision == rule.then,
             // To approve by firing is more than to let pass.
-            LastVerdict::Decision(decision) => decision == Decision::Approve && rule.then != Decision::Approve,
+            LastVerdict::Decision(decision) => *decision == Decision::Approve && rule.then != Decision::Approve,
             LastVerdict::None => !last_fires,
         };
         if !as_expected {
@@ -164,12 +163,13 @@ fn judge(rule: &RuleSource, example: &Example, moments: &[Moment]) -> Option<Str
                 LastVerdict::Decision(decision) => decision.name(),
                 LastVerdict::None => "none",
             };
-            return Some(format!("on the last transaction the rule {found}, expected {expected}"));
+            return Some((place, format!("on the last transaction the rule {found}, expected {expected}")));
         }
     }
-    let expected = example.fires.as_ref()?;
+    let (expected, place) = example.fires.as_ref()?;
     let found: Vec<usize> = (1..).zip(moments).filter(|(_, moment)| fires(moment)).map(|(number, _)| number).collect();
-    (found != *expected).then(|| format!("the rule fires at {}, expected {}", numbers(&found), numbers(expected)))
+    let problem = || format!("the rule fires at {}, expected {}", numbers(&found), numbers(expected));
+    (found != *expected).then(|| (place, problem()))
 }
 
 fn numbers(numbers: &[usize]) -> String {
@@ -184,7 +184,10 @@ fn numbers(numbers: &[usize]) -> String {
 
 fn summary(transaction: &Transaction<'_>) -> String {
     let money = Money { minor: transaction.amount_minor, currency: transaction.currency };
-    format!("{} card {} {money}", transaction.kind.name(), transaction.card)
+    match transaction.kind {
+        TransactionType::Authorization => format!("card {} {money}", transaction.card),
+        other => format!("card {} {money} {}", transaction.card, other.name()),
+    }
 }
 
 /// A line for each transaction: when, what, whether the rule fired, and the values that its condition saw.
@@ -212,7 +215,17 @@ fn timeline(moments: &[Moment]) -> String {
     text
 }
 
+/// `+1d2h30m`: every unit that is there, so that times of one timeline can be compared.
 fn since(ms: i64) -> String {
-    let sign = if ms < 0 { '-' } else { '+' };
-    if ms == 0 { "+0s".to_owned() } else { format!("{sign}{}", Span(ms.abs())) }
+    let mut text = String::from(if ms < 0 { "-" } else { "+" });
+    let mut rest_ms = ms.abs();
+    for (unit_ms, unit) in [(DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m"), (SECOND_MS, "s"), (1, "ms")] {
+        let units = rest_ms / unit_ms;
+        rest_ms %= unit_ms;
+        if units > 0 {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{units}{unit}");
+        }
+    }
+    if text.len() == 1 { "+0s".to_owned() } else { text }
 }

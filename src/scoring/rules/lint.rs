@@ -23,12 +23,12 @@ pub(super) fn lint(files: &RuleFiles) -> Vec<Diagnostic> {
 fn unused(files: &RuleFiles, warnings: &mut Vec<Diagnostic>) {
     let mut used: BTreeSet<&str> = files.rules.iter().flat_map(|rule| tokens(&rule.when.value)).collect();
     // A name that only an unused name speaks of is unused too, but one warning at a time is enough.
-    used.extend(files.define_texts.values().flat_map(|text| tokens(&text.value)));
-    for (name, text) in &files.define_texts {
+    used.extend(files.define_sources.values().flat_map(|define| tokens(&define.text.value)));
+    for (name, define) in &files.define_sources {
         if !used.contains(name.as_str()) {
-            let place = files.place_in(text, 0..text.value.len());
             let message = format!("no rule uses the name `{name}`");
-            warnings.push(Diagnostic::warning("W311", place, message).hint("delete it if it is not needed"));
+            warnings
+                .push(Diagnostic::warning("W311", define.place.clone(), message).hint("delete it if it is not needed"));
         }
     }
     for list in &files.declared {
@@ -68,11 +68,11 @@ fn overlapping(files: &RuleFiles, warnings: &mut Vec<Diagnostic>) {
                 if pairs > PAIRS_MAX {
                     return;
                 }
-                if told.contains(&(*weaker, *stronger)) || told.contains(&(*stronger, *weaker)) {
-                    continue;
-                }
-                if let Some(warning) = compare(&demands[*weaker], &demands[*stronger]) {
-                    told.insert((*weaker, *stronger));
+                // One warning for a rule is enough to look at it.
+                if !told.contains(weaker)
+                    && let Some(warning) = compare(&demands[*weaker], &demands[*stronger])
+                {
+                    told.insert(*weaker);
                     warnings.push(warning);
                 }
             }
@@ -105,35 +105,19 @@ fn compare(weaker: &Demand<'_>, stronger: &Demand<'_>) -> Option<Diagnostic> {
             .hint("delete it, narrow the other, or give it tags of its own");
         return Some(diagnostic);
     }
-    if same_condition {
-        let (winner, loser) = if rank(other) < rank(rule) { (other, rule) } else { (rule, other) };
-        if winner.rollout < 100 {
-            return None;
-        }
-        let message = format!(
-            "`{}` and `{}` have the same condition and contradict: {} wins",
-            rule.id,
-            other.id,
-            winner.then.name()
-        );
-        let diagnostic = Diagnostic::warning("W314", loser.place.clone(), message)
-            .related(winner.place.clone().label("this one wins"))
-            .hint("delete one of them, or tell their conditions apart");
-        return Some(diagnostic);
+    if rank(other) > rank(rule) {
+        return None;
     }
-    if rank(other) < rank(rule) {
-        let message = format!(
-            "`{}` never decides: `{}` fires wherever it does, and {} comes first",
-            rule.id,
-            other.id,
-            other.then.name()
-        );
-        let diagnostic = Diagnostic::warning("W313", rule.place.clone(), message)
-            .related(other_place("this one wins"))
-            .hint("narrow the other, or delete this rule");
-        return Some(diagnostic);
-    }
-    None
+    let wins = other.then.name();
+    let (code, message, hint) = if same_condition {
+        let message = format!("`{}` and `{}` have the same condition and contradict: {wins} wins", rule.id, other.id);
+        ("W314", message, "delete one of them, or tell their conditions apart")
+    } else {
+        let message =
+            format!("`{}` never decides: `{}` fires wherever it does, and {wins} comes first", rule.id, other.id);
+        ("W313", message, "narrow the other, or delete this rule")
+    };
+    Some(Diagnostic::warning(code, rule.place.clone(), message).related(other_place("this one wins")).hint(hint))
 }
 
 /// The place of a rule in the order of precedence; the first decides.

@@ -20,7 +20,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use codes::{CODES, explain};
+pub use codes::{CODES, find_code};
 pub use diagnostic::{Diagnostic, Place, to_json};
 pub use file::{SourceFile, Text};
 pub use notation::ExampleEvent;

@@ -12,12 +12,12 @@ use super::{
     file::{SourceFile, Text},
     notation::{ExampleEvent, Notation},
     reader::{Reader, Section, as_i64},
-    source::{DeclaredList, Example, LastVerdict, RuleFiles, RuleMode, RuleSource, RuleSources, TypeSet},
+    source::{DeclaredList, DefineSource, Example, LastVerdict, RuleFiles, RuleMode, RuleSource, RuleSources, TypeSet},
     wording::{did_you_mean, is_kebab_case, shared, shortened, to_kebab_case, words},
 };
 use crate::scoring::{
     expression::Define,
-    field::{Field, TYPES},
+    field::TYPES,
     lists::{LineProblem, ListFile, Lists, TableFile, TableType},
     settings::Settings,
     transaction::TransactionType,
@@ -82,14 +82,14 @@ pub fn parse(sources: RuleSources, settings: &Settings) -> (RuleFiles, Vec<Diagn
         rules.truncate(RULES_MAX);
     }
 
-    let places: Vec<_> = defines.iter().map(|(name, _, place)| (name.as_str(), place)).collect();
-    tell_duplicates("define", places.into_iter(), &mut diagnostics);
-    let mut define_texts = BTreeMap::new();
-    for (name, text, _) in defines {
-        define_texts.entry(name).or_insert(text);
+    let places = defines.iter().map(|(name, define)| (name.as_str(), &define.place));
+    tell_duplicates("name", places, &mut diagnostics);
+    let mut define_sources = BTreeMap::new();
+    for (name, define) in defines {
+        define_sources.entry(name).or_insert(define);
     }
-    let source = |text: &Text| Define { source: text.value.clone() };
-    let defines = define_texts.iter().map(|(name, text)| (name.clone(), source(text))).collect();
+    let source = |define: &DefineSource| Define { source: define.text.value.clone() };
+    let defines = define_sources.iter().map(|(name, define)| (name.clone(), source(define))).collect();
 
     for (what, is_table) in [("list", false), ("table", true)] {
         let of_kind = || lists.iter().filter(|list| list.declared.table.is_some() == is_table);
@@ -118,7 +118,7 @@ pub fn parse(sources: RuleSources, settings: &Settings) -> (RuleFiles, Vec<Diagn
         diagnostics.push(diagnostic);
     }
     diagnostics.sort_by(Diagnostic::order);
-    (RuleFiles { files, rules, defines, define_texts, lists, declared }, diagnostics)
+    (RuleFiles { files, rules, defines, define_sources, lists, declared }, diagnostics)
 }
 
 fn tell_duplicates<'p>(
@@ -142,7 +142,7 @@ struct Parse<'s> {
     settings: &'s Settings,
     data: &'s BTreeMap<String, Result<Vec<u8>, String>>,
     rules: Vec<RuleSource>,
-    defines: Vec<(String, Text, Place)>,
+    defines: Vec<(String, DefineSource)>,
     lists: Vec<ParsedList>,
     /// The lists that examples fill.
     filled: Vec<(String, Place)>,
@@ -204,18 +204,11 @@ impl Parse<'_> {
         };
         for (key, value) in table {
             let name: &str = key.get_ref();
-            let is_name = name.starts_with(|letter: char| letter.is_ascii_lowercase())
-                && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-            if !is_name {
-                let message = format!("`{}` is no name for an expression", shortened(name));
-                reader.error("E305", key.span(), message).hint =
-                    Some("names are lower-case letters, digits and `_`, and begin with a letter".to_owned());
-            } else if Field::from_name(name).is_some() {
-                let message = format!("`{name}` is a field of every transaction, expected a new name");
-                reader.error("E305", key.span(), message);
-            }
             match reader.as_text(value) {
-                Some(text) => self.defines.push((name.to_owned(), text, reader.place(key.span()))),
+                Some(text) => {
+                    let place = reader.place(key.span());
+                    self.defines.push((name.to_owned(), DefineSource { text, place }));
+                }
                 None => drop(reader.unlike(name, value, "an expression between quotes")),
             }
         }
@@ -280,11 +273,16 @@ impl Parse<'_> {
         let known: Vec<_> = decisions.into_iter().chain([("none", LastVerdict::None)]).collect();
         let last = reader.text(section, "last", &words(known.iter().map(|(word, _)| *word)));
         let is_silent = last.is_none() && section.get("fires").is_none() && section.get("last").is_none();
-        let last = last.and_then(|text| reader.word("last", &text, &known));
-        let fires = events.as_ref().and_then(|events| fires(reader, section, events.len()));
+        let last = last.and_then(|text| {
+            let verdict = reader.word("last", &text, &known)?;
+            Some((verdict, reader.place(text.token)))
+        });
+        let known_events = events.as_ref().filter(|events| !events.is_empty());
+        let fires = known_events.and_then(|events| fires(reader, section, events.len()));
         let lists = self.example_lists(reader, section);
         if is_silent {
-            reader.missing(section, "last", "what must come of its last transaction, such as \"deny\", or `fires`");
+            let message = "[[rule.example]] has neither `last` nor `fires`, expected what must come of it";
+            reader.error("E302", section.head.0..section.head.1, message);
         }
         let place = reader.place(section.get("transactions")?.span());
         Some(Example { events: events?, last, fires, lists, place })
@@ -444,7 +442,7 @@ fn rollout(reader: &mut Reader<'_>, section: Section<'_, '_>) -> u8 {
     })
 }
 
-fn fires(reader: &mut Reader<'_>, section: Section<'_, '_>, transactions: usize) -> Option<Vec<usize>> {
+fn fires(reader: &mut Reader<'_>, section: Section<'_, '_>, transactions: usize) -> Option<(Vec<usize>, Place)> {
     let value = section.get("fires")?;
     let expected = "an array of the numbers of transactions, counted from 1";
     let DeValue::Array(items) = value.get_ref() else {
@@ -466,7 +464,7 @@ fn fires(reader: &mut Reader<'_>, section: Section<'_, '_>, transactions: usize)
     }
     fires.sort_unstable();
     fires.dedup();
-    Some(fires)
+    Some((fires, reader.place(value.span())))
 }
 
 /// The path of a file that stands relative to another, for messages.

@@ -18,6 +18,8 @@ use crate::scoring::{
     verdict::{Decision, Flag, Reason, ReasonKind, Verdict},
 };
 
+/// The finding that is about a define's name and not its expression.
+const NAME_TAKEN: &str = "E136";
 /// What stands for no rule where a condition belongs to something else.
 const NO_RULE: u32 = u32::MAX;
 
@@ -81,9 +83,12 @@ impl RuleSet {
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
         for (name, findings) in compiler.check_defines() {
-            if let Some(text) = files.define_texts.get(&name) {
-                diagnostics.extend(findings.into_iter().map(|finding| of_finding(files, text, finding)));
-            }
+            let Some(define) = files.define_sources.get(&name) else { continue };
+            diagnostics.extend(findings.into_iter().map(|finding| {
+                let is_of_name = finding.code == NAME_TAKEN;
+                let diagnostic = of_finding(files, &define.text, finding);
+                if is_of_name { Diagnostic { place: define.place.clone(), ..diagnostic } } else { diagnostic }
+            }));
         }
         let mut aside = Compiler::new(files.environment(settings));
         let mut rules = Vec::with_capacity(files.rules.len());

@@ -113,10 +113,10 @@ pub struct RuleSource {
 pub struct Example {
     /// The transactions in the order of their arrival, each with what follows it.
     pub events: Vec<ExampleEvent>,
-    /// What the rule alone must make of the last one.
-    pub last: Option<LastVerdict>,
-    /// The numbers of the transactions at which the rule must fire, counted from 1.
-    pub fires: Option<Vec<usize>>,
+    /// What the rule alone must make of the last one, and where that stands.
+    pub last: Option<(LastVerdict, Place)>,
+    /// The numbers of the transactions at which the rule must fire, counted from 1, and where they stand.
+    pub fires: Option<(Vec<usize>, Place)>,
     /// Lists that hold other entries than their files in this example.
     pub lists: BTreeMap<String, Vec<String>>,
     /// Where it stands.
@@ -137,9 +137,16 @@ pub struct RuleFiles {
     pub(super) files: Vec<SourceFile>,
     pub(super) rules: Vec<RuleSource>,
     pub(super) defines: BTreeMap<String, Define>,
-    pub(super) define_texts: BTreeMap<String, Text>,
+    pub(super) define_sources: BTreeMap<String, DefineSource>,
     pub(super) lists: Lists,
     pub(super) declared: Vec<DeclaredList>,
+}
+
+/// A name under `[define]`.
+pub(super) struct DefineSource {
+    pub(super) text: Text,
+    /// Where the name stands.
+    pub(super) place: Place,
 }
 
 /// A `[[list]]` or `[[table]]`.

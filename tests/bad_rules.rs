@@ -1,0 +1,78 @@
+//! Rule files that are wrong, each with what must be told of it: `tests/bad_rules/*.toml` begin with one comment for
+//! each line of it. It runs no service.
+
+use std::{fs, path::Path};
+
+use gavel::{
+    commands::check::check,
+    files::read_rules,
+    scoring::{
+        field::{AttributeSchema, FieldType},
+        money::Currency,
+        rules::{Diagnostic, RuleSources},
+        settings::Settings,
+    },
+};
+
+const EXPECTED: &str = "#: ";
+
+fn settings() -> Settings {
+    let mut settings = Settings::default_for(Currency::from_code("EUR").expect("EUR"));
+    settings.schema = AttributeSchema::new([("category".to_owned(), FieldType::Text)]);
+    settings
+}
+
+fn line(diagnostic: &Diagnostic) -> String {
+    let Diagnostic { code, message, place, .. } = diagnostic;
+    let file = place.file.rsplit('/').next().unwrap_or_default();
+    let of_list = if file.ends_with(".csv") { format!("{file}:") } else { String::new() };
+    let hint = diagnostic.hint.as_ref().map_or_else(String::new, |hint| format!(" | {hint}"));
+    format!("{of_list}{}:{}-{}:{} {code} {message}{hint}", place.line, place.column, place.end_line, place.end_column)
+}
+
+#[test]
+fn each_is_told_exactly() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad_rules");
+    let sources = read_rules(&folder).expect("the folder is there");
+    assert!(sources.files.len() >= 15);
+    let mut wrong = Vec::new();
+    for file in &sources.files {
+        let expected: Vec<&str> = file.text.lines().filter_map(|line| line.strip_prefix(EXPECTED)).collect();
+        let alone = RuleSources { files: vec![file.clone()], ..sources.clone() };
+        let told: Vec<String> = check(alone, &settings()).diagnostics.iter().map(line).collect();
+        if told == expected {
+            continue;
+        }
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            rewrite(&folder, &file.name, &file.text, &told);
+        }
+        wrong.push(format!(
+            "{}\n{}",
+            file.name,
+            told.iter().map(|line| format!("{EXPECTED}{line}\n")).collect::<String>()
+        ));
+    }
+    assert!(wrong.is_empty(), "these are told otherwise; UPDATE_EXPECTED=1 writes it down\n{}", wrong.join("\n"));
+}
+
+/// Puts what is told before the file, which moves every line of it.
+fn rewrite(folder: &Path, name: &str, text: &str, told: &[String]) {
+    let was = text.lines().filter(|line| line.starts_with(EXPECTED)).count();
+    let rest: Vec<&str> = text.lines().filter(|line| !line.starts_with(EXPECTED)).collect();
+    let moved = |line: &String| {
+        let mut parts = line.splitn(2, ' ');
+        let (place, message) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        if place.contains(".csv:") {
+            return line.clone();
+        }
+        let ends = place.split('-').map(|end| {
+            let (line, column) = end.split_once(':').unwrap_or((end, ""));
+            let line = line.parse::<usize>().unwrap_or_default() + told.len() - was;
+            format!("{line}:{column}")
+        });
+        format!("{} {message}", ends.collect::<Vec<_>>().join("-"))
+    };
+    let head: String = told.iter().map(moved).map(|line| format!("{EXPECTED}{line}\n")).collect();
+    let file = folder.join(Path::new(name).file_name().expect("a file"));
+    fs::write(file, format!("{head}{}\n", rest.join("\n"))).expect("the file can be written");
+}
