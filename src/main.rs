@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use gavel::commands::{check, simulate};
+use gavel::commands::{check, score, simulate};
 
 #[derive(Parser)]
 #[command(name = "gavel", version, about)]
@@ -16,6 +16,8 @@ struct Arguments {
 enum Command {
     /// Check the types, examples and lint of a rule set
     Check(check::CheckArguments),
+    /// Score a file through the same code as the service, without a broker
+    Score(score::ScoreArguments),
     /// Write a labelled stream with named patterns of fraud
     Simulate(simulate::SimulateArguments),
 }
@@ -23,6 +25,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
     }
 }

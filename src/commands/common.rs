@@ -6,8 +6,10 @@ use clap::Args;
 
 use crate::{
     config::{Config, ConfigErrors, Flags, ModelChoice},
+    data::{Notes, Period, parse_moment},
     loading::{self, Loaded},
     scoring::release::Release,
+    scoring::time::Timestamp,
 };
 
 /// Wrong usage or configuration.
@@ -64,6 +66,23 @@ pub struct HttpFlag {
     pub http: Option<String>,
 }
 
+/// For every command that writes or learns from a part of what it replays.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct PeriodFlags {
+    /// The first day, or moment in RFC 3339, inside
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub from: Option<Timestamp>,
+    /// The first day, or moment in RFC 3339, after
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub to: Option<Timestamp>,
+}
+
+impl From<&PeriodFlags> for Period {
+    fn from(flags: &PeriodFlags) -> Self {
+        Self { from: flags.from, to: flags.to }
+    }
+}
+
 /// For every command whose output is for people by default.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct JsonFlag {
@@ -95,6 +114,13 @@ impl Flags {
     #[must_use]
     pub fn with_http(self, flag: &HttpFlag) -> Self {
         Self { http: flag.http.clone(), ..self }
+    }
+}
+
+/// Says what a data file held that was ignored.
+pub fn print_notes(notes: &Notes) {
+    for note in notes.lines() {
+        anstream::eprintln!("note: {note}");
     }
 }
 

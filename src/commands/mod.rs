@@ -2,4 +2,5 @@
 
 pub mod common;
 pub mod check;
+pub mod score;
 pub mod simulate;

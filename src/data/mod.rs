@@ -9,12 +9,14 @@ mod columns;
 mod json;
 mod row;
 mod labels;
+mod replay;
 mod progress;
 
 pub use error::DataError;
 pub use labels::{LabelQueue, PendingLabel};
 pub use period::{Period, parse_moment};
 pub use progress::Progress;
+pub use replay::Replay;
 pub use row::{DEFAULT_PROCESSOR, Notes, Row, Rows};
 pub use sink::Sink;
 pub use source::{FileFormat, Position, Source};

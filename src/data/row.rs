@@ -45,6 +45,24 @@ pub struct Notes {
     pub unreadable_label_times: u64,
 }
 
+impl Notes {
+    /// The same in words.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.unknown_columns.is_empty() {
+            let names: Vec<String> = self.unknown_columns.iter().map(|name| format!("`{name}`")).collect();
+            lines.push(format!("ignored columns that no field or declared attribute has: {}", names.join(", ")));
+        }
+        let counts = [
+            (self.unknown_fields, "ignored fields that are unknown"),
+            (self.unreadable_labels, "ignored labels other than 1, 0 and nothing"),
+            (self.unreadable_label_times, "ignored label times that are no times"),
+        ];
+        lines.extend(counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{what}: {count}")));
+        lines
+    }
+}
+
 /// Reads the rows of a file one by one, holding one at a time.
 pub struct Rows {
     name: String,
