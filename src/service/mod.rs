@@ -1,1 +1,3 @@
-//! The shell around the core: NATS, HTTP, files and threads. It decides nothing about a transaction.
+//! The service around the core: NATS, HTTP, threads. It decides nothing about a transaction.
+
+pub mod link;
