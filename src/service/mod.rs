@@ -1,3 +1,3 @@
-//! The service around the core: NATS, HTTP, threads. It decides nothing about a transaction.
+//! The service around the core: NATS, HTTP, threads, the clock. It decides nothing about a transaction.
 
 pub mod link;

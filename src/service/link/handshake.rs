@@ -13,9 +13,10 @@ use tokio::{
 
 use super::{
     Arrival, Link, Stream,
-    identity::{Identity, IdentityError, Proof, TlsFiles},
+    identity::{self, IdentityError, Proof},
     protocol::{self, Operation},
 };
+use crate::config::NatsConfig;
 
 /// A server that takes longer is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -79,12 +80,15 @@ impl ConnectError {
     pub fn needs_change(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Silent { .. } | Self::Tls { .. } => false,
-            Self::Refused { .. } | Self::TooOld { .. } | Self::Scheme { .. } | Self::Identity(_) => true,
+            // A server that is full or starting says so in the same way, and lets the client in later.
+            Self::Refused { message, .. } => message.to_ascii_lowercase().contains("authorization violation"),
+            Self::TooOld { .. } | Self::Scheme { .. } | Self::Identity(_) => true,
         }
     }
 }
 
 #[derive(serde::Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the protocol has them")]
 struct ConnectMessage<'a> {
     verbose: bool,
     pedantic: bool,
@@ -101,27 +105,16 @@ struct ConnectMessage<'a> {
 }
 
 /// Connects to a server under a name that its operators see.
-pub async fn connect(
-    server: &ServerAddr,
-    name: &str,
-    identity: &Identity,
-    tls: &TlsFiles,
-) -> Result<Link, ConnectError> {
+pub async fn connect(server: &ServerAddr, name: &str, config: &NatsConfig) -> Result<Link, ConnectError> {
     let text = format!("{}:{}", server.host(), server.port());
     let deadline = Instant::now() + CONNECT_TIMEOUT;
-    match timeout_at(deadline, establish(server, &text, name, identity, tls)).await {
+    match timeout_at(deadline, establish(server, &text, name, config)).await {
         Ok(connected) => connected,
         Err(_) => Err(ConnectError::Silent { server: text }),
     }
 }
 
-async fn establish(
-    server: &ServerAddr,
-    text: &str,
-    name: &str,
-    identity: &Identity,
-    tls: &TlsFiles,
-) -> Result<Link, ConnectError> {
+async fn establish(server: &ServerAddr, text: &str, name: &str, config: &NatsConfig) -> Result<Link, ConnectError> {
     let unreachable = |source| ConnectError::Unreachable { server: text.into(), source };
     if !matches!(server.scheme(), "nats" | "tls") {
         return Err(ConnectError::Scheme { server: text.into(), scheme: server.scheme().into() });
@@ -134,11 +127,11 @@ async fn establish(
         return Err(ConnectError::TooOld { server: text.into(), version: info.version });
     }
 
-    let secured = info.tls_required || server.tls_required() || tls.is_configured();
+    let secured = info.tls_required || server.tls_required() || identity::wants_tls(config);
     let stream: Box<dyn Stream> = if secured {
         let failed = |source| ConnectError::Tls { server: text.into(), source };
         let host = ServerName::try_from(server.host().to_owned()).map_err(|error| failed(io::Error::other(error)))?;
-        Box::new(tls.connector()?.connect(host, socket).await.map_err(failed)?)
+        Box::new(identity::tls_connector(config)?.connect(host, socket).await.map_err(failed)?)
     } else {
         Box::new(socket)
     };
@@ -154,7 +147,7 @@ async fn establish(
         echo: true,
         headers: true,
         no_responders: true,
-        proof: identity.proof((server.username(), server.password()), &info.nonce)?,
+        proof: identity::proof(&config.authentication, (server.username(), server.password()), &info.nonce)?,
     };
     let json = serde_json::to_string(&message).map_err(|error| unreachable(io::Error::other(error)))?;
     let mut link = Link::new(stream, info, BytesMut::new());

@@ -1,6 +1,10 @@
 //! How a client says who it is: password, nkey, credentials file, certificates. Nothing of it is ever printed.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_nats::rustls::{
     ClientConfig, RootCertStore, crypto,
@@ -10,32 +14,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nkeys::KeyPair;
 use tokio_rustls::TlsConnector;
 
-/// How a client says who it is. Files are read again at every connection, so that a renewed one is picked up.
-#[derive(Clone)]
-pub enum Identity {
-    /// It does not, or the server's address does.
-    Anonymous,
-    /// By name and password.
-    Password {
-        /// The name.
-        user: String,
-        /// The password.
-        password: String,
-    },
-    /// By the seed of an nkey.
-    Nkey(String),
-    /// By a file of a JWT and the seed that belongs to it.
-    Credentials(PathBuf),
-}
-
-/// The files that TLS is configured by.
-#[derive(Clone, Debug, Default)]
-pub struct TlsFiles {
-    /// Authorities to trust besides the system's, PEM.
-    pub authorities: Option<PathBuf>,
-    /// The client's certificate and its key, PEM.
-    pub client: Option<(PathBuf, PathBuf)>,
-}
+use crate::config::{Authentication, NatsConfig};
 
 /// An identity that cannot be used: somebody has to change the configuration or a file.
 #[derive(Debug, thiserror::Error)]
@@ -81,31 +60,34 @@ pub(super) struct Proof {
     sig: Option<String>,
 }
 
-impl Identity {
-    /// What to tell a server, given its nonce and the name and password of its address.
-    pub(super) fn proof(&self, address: (Option<&str>, Option<&str>), nonce: &str) -> Result<Proof, IdentityError> {
-        match self {
-            Self::Anonymous => Ok(match address {
-                // A name alone in the address is a token.
-                (Some(token), None) => Proof { auth_token: Some(token.into()), ..Proof::default() },
-                (user, pass) => Proof { user: user.map(Into::into), pass: pass.map(Into::into), ..Proof::default() },
-            }),
-            Self::Password { user, password } => {
-                Ok(Proof { user: Some(user.clone()), pass: Some(password.clone()), ..Proof::default() })
-            }
-            Self::Nkey(seed) => {
-                let key = KeyPair::from_seed(seed.trim()).map_err(|_| IdentityError::Seed)?;
-                Ok(Proof { nkey: Some(key.public_key()), sig: Some(sign(&key, nonce)?), ..Proof::default() })
-            }
-            Self::Credentials(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| IdentityError::File { path: path.clone(), source })?;
-                let holds_no = |expected| IdentityError::Content { path: path.clone(), expected };
-                let jwt = decorated(&text, "NATS USER JWT").ok_or_else(|| holds_no("user JWT"))?;
-                let seed = decorated(&text, "USER NKEY SEED").ok_or_else(|| holds_no("user nkey seed"))?;
-                let key = KeyPair::from_seed(seed).map_err(|_| holds_no("valid nkey seed"))?;
-                Ok(Proof { jwt: Some(jwt.into()), sig: Some(sign(&key, nonce)?), ..Proof::default() })
-            }
+/// What to tell a server, given its nonce and the name and password of its address. Files are read at every
+/// connection, so that a renewed one is picked up.
+pub(super) fn proof(
+    authentication: &Authentication,
+    address: (Option<&str>, Option<&str>),
+    nonce: &str,
+) -> Result<Proof, IdentityError> {
+    match authentication {
+        Authentication::None => Ok(match address {
+            // A name alone in the address is a token.
+            (Some(token), None) => Proof { auth_token: Some(token.into()), ..Proof::default() },
+            (user, pass) => Proof { user: user.map(Into::into), pass: pass.map(Into::into), ..Proof::default() },
+        }),
+        Authentication::Password { user, password } => {
+            Ok(Proof { user: Some(user.clone()), pass: Some(password.expose().into()), ..Proof::default() })
+        }
+        Authentication::Nkey(seed) => {
+            let key = KeyPair::from_seed(seed.expose().trim()).map_err(|_| IdentityError::Seed)?;
+            Ok(Proof { nkey: Some(key.public_key()), sig: Some(sign(&key, nonce)?), ..Proof::default() })
+        }
+        Authentication::Credentials(path) => {
+            let text =
+                std::fs::read_to_string(path).map_err(|source| IdentityError::File { path: path.clone(), source })?;
+            let holds_no = |expected| IdentityError::Content { path: path.clone(), expected };
+            let jwt = decorated(&text, "NATS USER JWT").ok_or_else(|| holds_no("user JWT"))?;
+            let seed = decorated(&text, "USER NKEY SEED").ok_or_else(|| holds_no("user nkey seed"))?;
+            let key = KeyPair::from_seed(seed).map_err(|_| holds_no("valid nkey seed"))?;
+            Ok(Proof { jwt: Some(jwt.into()), sig: Some(sign(&key, nonce)?), ..Proof::default() })
         }
     }
 }
@@ -122,53 +104,48 @@ fn decorated<'t>(text: &'t str, title: &str) -> Option<&'t str> {
     lines.find(|line| !line.is_empty()).filter(|line| !line.starts_with('-'))
 }
 
-impl TlsFiles {
-    /// Whether any is configured, which asks for TLS by itself.
-    pub(super) fn is_configured(&self) -> bool {
-        self.authorities.is_some() || self.client.is_some()
-    }
-
-    /// A TLS client that trusts the system's authorities and the configured ones.
-    pub(super) fn connector(&self) -> Result<TlsConnector, IdentityError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = &self.authorities {
-            for certificate in certificates(path, "certificate of an authority")? {
-                let expected = "certificate of an authority";
-                roots.add(certificate).map_err(|_| IdentityError::Content { path: path.clone(), expected })?;
-            }
-        }
-        let unusable = |error: async_nats::rustls::Error| IdentityError::Certificate(error.to_string());
-        let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(unusable)?
-            .with_root_certificates(roots);
-        let config = match &self.client {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                let chain = certificates(certificate, "client certificate")?;
-                let key = PrivateKeyDer::from_pem_file(key).map_err(|error| pem_error(key, "private key", error))?;
-                builder.with_client_auth_cert(chain, key).map_err(unusable)?
-            }
-        };
-        Ok(TlsConnector::from(Arc::new(config)))
-    }
+/// Whether the configuration asks for TLS by itself.
+pub(super) fn wants_tls(config: &NatsConfig) -> bool {
+    config.tls_ca.is_some() || config.tls_client.is_some()
 }
 
-fn certificates(path: &PathBuf, expected: &'static str) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+/// A TLS client that trusts the system's authorities and the configured ones.
+pub(super) fn tls_connector(config: &NatsConfig) -> Result<TlsConnector, IdentityError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = &config.tls_ca {
+        let expected = "certificate of an authority";
+        for certificate in certificates(path, expected)? {
+            roots.add(certificate).map_err(|_| IdentityError::Content { path: path.clone(), expected })?;
+        }
+    }
+    let unusable = |error: async_nats::rustls::Error| IdentityError::Certificate(error.to_string());
+    let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .with_root_certificates(roots);
+    let client = match &config.tls_client {
+        None => builder.with_no_client_auth(),
+        Some(files) => {
+            let chain = certificates(&files.certificate, "client certificate")?;
+            let key = PrivateKeyDer::from_pem_file(&files.key)
+                .map_err(|error| pem_error(&files.key, "private key", error))?;
+            builder.with_client_auth_cert(chain, key).map_err(unusable)?
+        }
+    };
+    Ok(TlsConnector::from(Arc::new(client)))
+}
+
+fn certificates(path: &Path, expected: &'static str) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     match found {
-        Ok(certificates) if certificates.is_empty() => Err(IdentityError::Content { path: path.clone(), expected }),
+        Ok(certificates) if certificates.is_empty() => Err(IdentityError::Content { path: path.into(), expected }),
         Ok(certificates) => Ok(certificates),
         Err(error) => Err(pem_error(path, expected, error)),
     }
 }
 
-fn pem_error(
-    path: &std::path::Path,
-    expected: &'static str,
-    error: async_nats::rustls::pki_types::pem::Error,
-) -> IdentityError {
+fn pem_error(path: &Path, expected: &'static str, error: async_nats::rustls::pki_types::pem::Error) -> IdentityError {
     match error {
         async_nats::rustls::pki_types::pem::Error::Io(source) => IdentityError::File { path: path.into(), source },
         _ => IdentityError::Content { path: path.into(), expected },
@@ -178,12 +155,13 @@ fn pem_error(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
 
     const CREDENTIALS: &str = "-----BEGIN NATS USER JWT-----\neyJ0.abc\n------END NATS USER JWT------\n\n\
         *** IMPORTANT ***\n\n-----BEGIN USER NKEY SEED-----\nSEED\n------END USER NKEY SEED------\n";
 
-    fn json(identity: &Identity, address: (Option<&str>, Option<&str>)) -> String {
-        match identity.proof(address, "nonce") {
+    fn json(identity: &Authentication, address: (Option<&str>, Option<&str>)) -> String {
+        match proof(identity, address, "nonce") {
             Ok(proof) => serde_json::to_string(&proof).expect("plain strings"),
             Err(error) => format!("error: {error}"),
         }
@@ -191,16 +169,20 @@ mod tests {
 
     #[test]
     fn proofs_say_who_it_is() {
-        let password = Identity::Password { user: "a".into(), password: "b".into() };
-        assert_eq!(json(&Identity::Anonymous, (None, None)), "{}");
-        assert_eq!(json(&Identity::Anonymous, (Some("u"), Some("p"))), r#"{"user":"u","pass":"p"}"#);
-        assert_eq!(json(&Identity::Anonymous, (Some("t"), None)), r#"{"auth_token":"t"}"#);
+        let password = Authentication::Password { user: "a".into(), password: Secret::new("b".into()) };
+        assert_eq!(json(&Authentication::None, (None, None)), "{}");
+        assert_eq!(json(&Authentication::None, (Some("u"), Some("p"))), r#"{"user":"u","pass":"p"}"#);
+        assert_eq!(json(&Authentication::None, (Some("t"), None)), r#"{"auth_token":"t"}"#);
         assert_eq!(json(&password, (Some("u"), Some("p"))), r#"{"user":"a","pass":"b"}"#);
-        assert_eq!(json(&Identity::Nkey("x".into()), (None, None)), "error: the nkey seed is not a seed (it begins with SU)");
+        assert_eq!(
+            json(&Authentication::Nkey(Secret::new("x".into())), (None, None)),
+            "error: the nkey seed is not a seed (it begins with SU)"
+        );
 
         let key = KeyPair::new_user();
         let seed = key.seed().expect("a new key has a seed");
-        let proof = Identity::Nkey(seed.clone()).proof((None, None), "nonce").expect("a good seed");
+        let proof =
+            super::proof(&Authentication::Nkey(Secret::new(seed.clone())), (None, None), "nonce").expect("a good seed");
         assert_eq!(proof.nkey, Some(key.public_key()));
         let signature = URL_SAFE_NO_PAD.decode(proof.sig.expect("signed")).expect("base64");
         assert!(key.verify(b"nonce", &signature).is_ok());
@@ -208,11 +190,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("user.creds");
         std::fs::write(&path, CREDENTIALS.replace("SEED\n", &format!("{seed}\n"))).expect("written");
-        let proof = Identity::Credentials(path.clone()).proof((None, None), "nonce").expect("good credentials");
+        let proof =
+            super::proof(&Authentication::Credentials(path.clone()), (None, None), "nonce").expect("good credentials");
         assert_eq!(proof.jwt.as_deref(), Some("eyJ0.abc"));
         assert!(proof.nkey.is_none() && proof.sig.is_some());
         std::fs::write(&path, "nothing").expect("written");
-        assert!(json(&Identity::Credentials(path), (None, None)).ends_with("user.creds holds no user JWT"));
-        assert!(json(&Identity::Credentials("no-such.creds".into()), (None, None)).contains("cannot be read"));
+        assert!(json(&Authentication::Credentials(path), (None, None)).ends_with("user.creds holds no user JWT"));
+        assert!(json(&Authentication::Credentials("no-such.creds".into()), (None, None)).contains("cannot be read"));
     }
 }

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use backoff::Backoff;
 pub use handshake::{ConnectError, connect};
-pub use identity::{Identity, IdentityError, TlsFiles};
+pub use identity::IdentityError;
 use protocol::{Headers, Layout, Operation};
 
 /// How much one read asks for: some 250 transactions.
@@ -94,7 +94,7 @@ impl Link {
     }
 
     /// The next thing that arrived whole; a `PING` is answered on the way.
-    pub fn next(&mut self) -> io::Result<Option<Arrival>> {
+    pub fn next_arrival(&mut self) -> io::Result<Option<Arrival>> {
         loop {
             let parsed = protocol::parse(&self.input);
             let parsed = parsed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
@@ -149,7 +149,7 @@ impl Link {
     /// Reads until there is something, without a budget; for the handshake and tests.
     pub async fn arrived(&mut self) -> io::Result<Arrival> {
         loop {
-            if let Some(arrival) = self.next()? {
+            if let Some(arrival) = self.next_arrival()? {
                 return Ok(arrival);
             }
             std::future::poll_fn(|context| self.poll_read(context)).await?;

@@ -344,7 +344,10 @@ mod tests {
             ("", "more"),
             ("MSG a.b 1 2\r\n", "more"),
             ("MSG a.b 1 2\r\nhi\r\n", "message sid=1 subject=a.b reply= headers=\"\" payload=hi length=17"),
-            ("MSG a.b 1 r.1 2\r\nhi\r\nPING\r\n", "message sid=1 subject=a.b reply=r.1 headers=\"\" payload=hi length=21"),
+            (
+                "MSG a.b 1 r.1 2\r\nhi\r\nPING\r\n",
+                "message sid=1 subject=a.b reply=r.1 headers=\"\" payload=hi length=21",
+            ),
             ("MSG a 7 0\r\n\r\n", "message sid=7 subject=a reply= headers=\"\" payload= length=13"),
             (
                 "HMSG a 1 r 18 20\r\nNATS/1.0\r\nA: b\r\n\r\nhi\r\n",
@@ -394,9 +397,7 @@ mod tests {
         assert!(push_message(&mut out, b"a.b", b"r.1", &headers, b"{}"));
         let hpub = String::from_utf8_lossy(&out).into_owned();
         let received = hpub.replacen("HPUB a.b ", "HMSG a.b 1 ", 1);
-        let Ok(Some((Operation::Message(layout), length))) = parse(received.as_bytes()) else {
-            panic!("{received}")
-        };
+        let Ok(Some((Operation::Message(layout), length))) = parse(received.as_bytes()) else { panic!("{received}") };
         assert_eq!(length, received.len());
         let block = &received.as_bytes()[layout.headers];
         assert_eq!(header(block, "fraud-deadline"), Some(&b"1700000000123"[..]));
