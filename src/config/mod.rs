@@ -107,6 +107,8 @@ pub struct TlsClient {
 pub struct SubjectRoots {
     /// Requests for a verdict: `<score>.<processor>.<card>`.
     pub score: String,
+    /// Requests for many verdicts: `<batch>.<processor>`.
+    pub batch: String,
     /// Verdicts out: `<verdict>.<processor>.<verdict>`.
     pub verdict: String,
     /// Outcomes in: `<outcome>.<processor>.<card>`.

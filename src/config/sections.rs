@@ -286,6 +286,7 @@ fn subjects(reader: &mut Reader) -> SubjectRoots {
     };
     SubjectRoots {
         score: one("score"),
+        batch: one("batch"),
         verdict: one("verdict"),
         outcome: one("outcome"),
         label: one("label"),

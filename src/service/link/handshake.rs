@@ -151,10 +151,10 @@ async fn establish(server: &ServerAddr, text: &str, name: &str, config: &NatsCon
     };
     let json = serde_json::to_string(&message).map_err(|error| unreachable(io::Error::other(error)))?;
     let mut link = Link::new(stream, info, BytesMut::new());
-    link.output.bytes.extend_from_slice(b"CONNECT ");
-    link.output.bytes.extend_from_slice(json.as_bytes());
-    link.output.bytes.extend_from_slice(b"\r\n");
-    link.output.ping();
+    link.outbox.bytes.extend_from_slice(b"CONNECT ");
+    link.outbox.bytes.extend_from_slice(json.as_bytes());
+    link.outbox.bytes.extend_from_slice(b"\r\n");
+    link.outbox.ping();
     link.flush().await.map_err(unreachable)?;
     loop {
         match link.arrived().await {

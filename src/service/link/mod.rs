@@ -37,13 +37,13 @@ pub struct Link {
     stream: Box<dyn Stream>,
     info: ServerInfo,
     input: BytesMut,
-    output: Output,
+    outbox: Outbox,
 }
 
 /// What is on its way to the server. Everything in it is whole messages, so that a new connection can take up where a
 /// broken one ended.
 #[derive(Default)]
-pub struct Output {
+pub struct Outbox {
     bytes: Vec<u8>,
     written: usize,
 }
@@ -68,7 +68,7 @@ pub struct Frame {
 
 impl Link {
     fn new(stream: Box<dyn Stream>, info: ServerInfo, input: BytesMut) -> Self {
-        Self { stream, info, input, output: Output::default() }
+        Self { stream, info, input, outbox: Outbox::default() }
     }
 
     /// What the server said about itself.
@@ -77,8 +77,8 @@ impl Link {
     }
 
     /// What is on its way to the server.
-    pub fn output(&mut self) -> &mut Output {
-        &mut self.output
+    pub fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
     }
 
     /// Reads once; ready means that something arrived.
@@ -107,7 +107,7 @@ impl Link {
                 Operation::Error(range) => Arrival::Complaint(text(range)),
                 Operation::Ok => continue,
                 Operation::Ping => {
-                    self.output.bytes.extend_from_slice(b"PONG\r\n");
+                    self.outbox.bytes.extend_from_slice(b"PONG\r\n");
                     continue;
                 }
                 Operation::Info(range) => {
@@ -125,25 +125,25 @@ impl Link {
 
     /// Writes what it can; ready means that nothing is left to write.
     pub fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, output, .. } = self;
-        while output.written < output.bytes.len() {
-            let rest = &output.bytes[output.written..];
+        let Self { stream, outbox, .. } = self;
+        while outbox.written < outbox.bytes.len() {
+            let rest = &outbox.bytes[outbox.written..];
             match std::task::ready!(Pin::new(&mut *stream).poll_write(context, rest)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(count) => output.written += count,
+                Ok(count) => outbox.written += count,
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            output.compact();
+            outbox.compact();
         }
-        output.bytes.clear();
-        output.written = 0;
+        outbox.bytes.clear();
+        outbox.written = 0;
         // Plain TCP has nothing to flush; TLS may hold a record back.
         Pin::new(stream).poll_flush(context)
     }
 
     /// Ends the connection, and gives back the messages that were not written whole.
-    pub fn into_unsent(self) -> Output {
-        self.output.unsent()
+    pub fn into_unsent(self) -> Outbox {
+        self.outbox.unsent()
     }
 
     /// Reads until there is something, without a budget; for the handshake and tests.
@@ -162,7 +162,7 @@ impl Link {
     }
 }
 
-impl Output {
+impl Outbox {
     /// How many bytes still have to be written.
     pub fn unsent_bytes(&self) -> usize {
         self.bytes.len() - self.written

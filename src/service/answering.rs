@@ -1,0 +1,350 @@
+//! From a message to its answer and the verdict's copy: the scoring core with what one delivery adds to it. It reads no
+//! socket; what it says goes to an outbox.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    batch,
+    discovery::Discovery,
+    link::{Frame, Outbox, protocol::Headers},
+    metrics::{Metrics, Stage, Tally},
+    subjects::{Kind, Subjects},
+    timetext::TimeText,
+};
+use crate::scoring::{
+    refusal::{Refusal, RefusalClass},
+    release::Release,
+    scorer::{Input, Output, Scorer},
+    time::Span,
+    transaction::Transaction,
+    verdict::{Tier, Verdict},
+    wire::{Route, decode_label, decode_list_change, decode_outcome, decode_transaction},
+};
+
+/// One request in this many has its stages measured: each reading of the clock costs a hundredth of the work.
+const STAGES_EVERY: u64 = 8;
+/// The header with the latest moment at which an answer is still of use, in Unix milliseconds.
+const DEADLINE: &str = "Fraud-Deadline";
+/// How much of a server's largest payload headers may take.
+const HEADERS_RESERVE_BYTES: usize = 1024;
+
+/// The time as both clocks tell it.
+#[derive(Clone, Copy)]
+pub struct Moment {
+    /// For durations.
+    pub instant: Instant,
+    /// For deadlines, and for times that are too far ahead.
+    pub unix_ms: i64,
+}
+
+/// The scoring thread's work, message by message in their order.
+pub struct Answering {
+    scorer: Scorer,
+    subjects: Subjects,
+    skew_ms: i64,
+    metrics: Arc<Metrics>,
+    tally: Tally,
+    discovery: Discovery,
+    voice: Voice,
+    answered: u64,
+    payload_max_bytes: usize,
+}
+
+/// What answers are written with, used again and again.
+#[derive(Default)]
+struct Voice {
+    headers: Headers,
+    subject: Vec<u8>,
+    body: Vec<u8>,
+    time: TimeText,
+}
+
+/// What a transaction got.
+struct Answer<'a> {
+    body: &'a [u8],
+    is_repeated: bool,
+}
+
+impl Answering {
+    /// The work of a service that names itself by `discovery`.
+    pub fn new(scorer: Scorer, subjects: Subjects, skew_ms: i64, metrics: Arc<Metrics>, discovery: Discovery) -> Self {
+        metrics.set_release(&scorer.release().versions);
+        let tally = Tally::new(&metrics);
+        let voice = Voice::default();
+        let payload_max_bytes = 1024 * 1024;
+        Self { scorer, subjects, skew_ms, metrics, tally, discovery, voice, answered: 0, payload_max_bytes }
+    }
+
+    /// The subjects that are listened to.
+    pub fn subjects(&self) -> &Subjects {
+        &self.subjects
+    }
+
+    /// How requests for discovery are answered.
+    pub fn discovery(&self) -> &Discovery {
+        &self.discovery
+    }
+
+    /// Takes a server's limit on what it accepts.
+    pub fn limit_payload(&mut self, max_bytes: usize) {
+        self.payload_max_bytes = max_bytes;
+    }
+
+    /// Another release takes over, between two messages.
+    pub fn reload(&mut self, release: Box<Release>) {
+        self.scorer.apply(Input::Reload(release));
+        self.metrics.set_release(&self.scorer.release().versions);
+        self.tally.applied(&self.metrics, "release");
+    }
+
+    /// Hands the counts over.
+    pub fn flush(&mut self, queue_depth: usize, unsent_bytes: usize) {
+        self.tally.flush(&self.metrics, &self.scorer, queue_depth, unsent_bytes);
+    }
+
+    /// Answers a message that arrived at `arrived`, and says when it was done.
+    pub fn answer(&mut self, frame: &Frame, arrived: Instant, now: Moment, out: &mut Outbox) -> Instant {
+        let Some(kind) = Kind::of_sid(frame.sid()) else { return now.instant };
+        self.tally.message(kind);
+        if kind == Kind::Discovery {
+            self.discovery.answer(frame, out);
+            return now.instant;
+        }
+        if is_past(frame, now.unix_ms) {
+            let message = "the deadline had passed before the message was looked at";
+            let refusal = Refusal::of(RefusalClass::PastDeadline, "past_deadline", message);
+            self.refuse(kind, frame, &refusal, now.instant - arrived, out);
+            return now.instant;
+        }
+        let outcome = match kind {
+            Kind::Score => self.score(frame, arrived, now, out),
+            Kind::Batch => self.batch(frame, arrived, now, out),
+            Kind::Outcome | Kind::Label | Kind::List => self.take_in(kind, frame, now, out),
+            Kind::Discovery => Ok(now.instant),
+        };
+        match outcome {
+            Ok(done) => {
+                self.discovery.count(kind, done - now.instant);
+                done
+            }
+            Err(refusal) => {
+                let done = Instant::now();
+                self.refuse(kind, frame, &refusal, done - arrived, out);
+                done
+            }
+        }
+    }
+
+    /// Refuses a message that there is no room for, without looking at it.
+    pub fn shed(&mut self, frame: &Frame, out: &mut Outbox) {
+        match Kind::of_sid(frame.sid()) {
+            None => {}
+            Some(Kind::Discovery) => self.discovery.answer(frame, out),
+            Some(kind) => {
+                self.tally.message(kind);
+                let refusal =
+                    Refusal::of(RefusalClass::Overloaded, "overloaded", "the queue is full, send it again later");
+                self.refuse(kind, frame, &refusal, std::time::Duration::ZERO, out);
+            }
+        }
+    }
+
+    fn score(&mut self, frame: &Frame, arrived: Instant, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
+        let route = self.subjects.route(Kind::Score, frame.subject())?;
+        let is_measured = self.answered.is_multiple_of(STAGES_EVERY);
+        self.answered += 1;
+        let Self { scorer, voice, tally, metrics, subjects, skew_ms, .. } = self;
+        let mut core = Core { scorer, subjects, metrics, tally, skew_ms: *skew_ms };
+        let transaction = core.decode(frame.payload(), route, now)?;
+        let decoded = if is_measured { Instant::now() } else { now.instant };
+        let answer = core.apply(&transaction, voice, out)?;
+        let done = Instant::now();
+        reply(frame, answer.body, answer.is_repeated, done - arrived, &mut voice.headers, out);
+        tally.latency(done - arrived);
+        if is_measured {
+            tally.stage(Stage::Queue, now.instant - arrived);
+            tally.stage(Stage::Decode, decoded - now.instant);
+            tally.stage(Stage::Score, done - decoded);
+            tally.stage(Stage::Encode, done.elapsed());
+        }
+        Ok(done)
+    }
+
+    /// Answers every transaction of a batch, in order, as one message.
+    fn batch(&mut self, frame: &Frame, arrived: Instant, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
+        let route = self.subjects.route(Kind::Batch, frame.subject())?;
+        let elements = batch::split(frame.payload())?;
+        let mut body = std::mem::take(&mut self.voice.body);
+        body.clear();
+        body.push(b'[');
+        let Self { scorer, voice, tally, metrics, subjects, skew_ms, .. } = self;
+        for (place, element) in elements.into_iter().enumerate() {
+            if place > 0 {
+                body.push(b',');
+            }
+            let mut core = Core { scorer, subjects, metrics, tally, skew_ms: *skew_ms };
+            let answered = match core.decode(element, route, now) {
+                Ok(transaction) => {
+                    core.apply(&transaction, voice, out).map(|answer| body.extend_from_slice(answer.body))
+                }
+                Err(refusal) => Err(refusal),
+            };
+            if let Err(refusal) = answered {
+                refusal.encode(&mut body);
+                tally.refusal(metrics, &refusal);
+            }
+        }
+        body.push(b']');
+        let done = Instant::now();
+        let fits = body.len() + HEADERS_RESERVE_BYTES <= self.payload_max_bytes;
+        if fits {
+            reply(frame, &body, false, done - arrived, &mut voice.headers, out);
+            self.tally.latency(done - arrived);
+        }
+        self.voice.body = body;
+        if fits {
+            return Ok(done);
+        }
+        let message = "the answer is larger than the server takes; send the same transactions in smaller batches";
+        Err(Refusal::of(RefusalClass::TooLarge, "answer_too_large", message))
+    }
+
+    /// Takes in an outcome, a label or a list change.
+    fn take_in(&mut self, kind: Kind, frame: &Frame, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
+        let subject = frame.subject();
+        let output = match kind {
+            Kind::Outcome => {
+                let outcome = decode_outcome(frame.payload(), self.subjects.route(kind, subject)?)?;
+                self.scorer.apply(Input::Outcome(&outcome))
+            }
+            Kind::Label => {
+                let label = decode_label(frame.payload(), self.subjects.route(kind, subject)?)?;
+                self.scorer.apply(Input::Label(&label))
+            }
+            _ => {
+                let change = decode_list_change(frame.payload(), self.subjects.list(subject))?;
+                self.scorer.apply(Input::ListChange(&change))
+            }
+        };
+        if let Output::Refused(refusal) = output {
+            return Err(refusal);
+        }
+        self.tally.applied(&self.metrics, kind.name());
+        if !frame.reply().is_empty() {
+            self.voice.headers.clear();
+            out.publish(frame.reply(), &self.voice.headers, b"{}");
+        }
+        Ok(now.instant)
+    }
+
+    /// Counts a refusal, and answers with it where an answer is asked for.
+    fn refuse(&mut self, kind: Kind, frame: &Frame, refusal: &Refusal, took: std::time::Duration, out: &mut Outbox) {
+        self.tally.refusal(&self.metrics, refusal);
+        self.discovery.count_refusal(kind, refusal);
+        if frame.reply().is_empty() {
+            return;
+        }
+        let Voice { headers, body, .. } = &mut self.voice;
+        body.clear();
+        refusal.encode(body);
+        headers.clear();
+        headers.push_number("Nats-Service-Error-Code", refusal.class.status().into());
+        headers.push_text("Nats-Service-Error", &refusal.message);
+        headers.push_number("Fraud-Latency-Us", microseconds(took));
+        out.publish(frame.reply(), headers, body);
+    }
+}
+
+/// What it takes to answer one transaction, borrowed from the work.
+struct Core<'w> {
+    scorer: &'w mut Scorer,
+    subjects: &'w Subjects,
+    metrics: &'w Metrics,
+    tally: &'w mut Tally,
+    skew_ms: i64,
+}
+
+impl Core<'_> {
+    fn decode<'m>(&self, payload: &'m [u8], route: Route<'m>, now: Moment) -> Result<Transaction<'m>, Refusal> {
+        let transaction = decode_transaction(payload, route, &self.scorer.release().settings.schema)?;
+        if transaction.time.unix_ms() > now.unix_ms.saturating_add(self.skew_ms) {
+            let skew = Span(self.skew_ms);
+            let message = format!("time is more than {skew} ahead of this service's clock");
+            return Err(Refusal::invalid("time", message));
+        }
+        Ok(transaction)
+    }
+
+    /// The answer of the core, with the copy of a new verdict on its way.
+    fn apply(
+        &mut self,
+        transaction: &Transaction<'_>,
+        voice: &mut Voice,
+        out: &mut Outbox,
+    ) -> Result<Answer<'_>, Refusal> {
+        match self.scorer.apply(Input::Transaction { transaction, tier: Tier::Full }) {
+            Output::Verdict { body, verdict } => {
+                self.tally.verdict(self.metrics, verdict, transaction.unknown_fields);
+                publish(self.subjects, transaction, verdict, body, voice, out);
+                Ok(Answer { body, is_repeated: false })
+            }
+            Output::Duplicate { body } => {
+                self.tally.duplicate();
+                Ok(Answer { body, is_repeated: true })
+            }
+            Output::Refused(refusal) => Err(refusal),
+            Output::Applied => Err(Refusal::of(RefusalClass::BadInput, "not_scored", "the transaction was not scored")),
+        }
+    }
+}
+
+/// Publishes the copy of a verdict, for a review desk and whoever else listens.
+fn publish(
+    subjects: &Subjects,
+    transaction: &Transaction<'_>,
+    verdict: &Verdict,
+    body: &[u8],
+    voice: &mut Voice,
+    out: &mut Outbox,
+) {
+    let Voice { headers, subject, time, .. } = voice;
+    subjects.write_verdict(&transaction.processor, verdict.decision, subject);
+    headers.clear();
+    headers.push("Fraud-Card", transaction.card.as_bytes());
+    headers.push("Fraud-Time", time.write(transaction.time));
+    headers.push_number("Fraud-Amount", transaction.amount_minor.unsigned_abs());
+    headers.push("Fraud-Currency", transaction.currency.code().as_bytes());
+    if let Some(merchant) = &transaction.merchant {
+        headers.push_text("Fraud-Merchant", merchant);
+    }
+    out.publish(subject, headers, body);
+}
+
+fn reply(
+    frame: &Frame,
+    body: &[u8],
+    is_repeated: bool,
+    took: std::time::Duration,
+    headers: &mut Headers,
+    out: &mut Outbox,
+) {
+    if frame.reply().is_empty() {
+        return;
+    }
+    headers.clear();
+    headers.push_number("Fraud-Latency-Us", microseconds(took));
+    if is_repeated {
+        headers.push("Fraud-Duplicate", b"true");
+    }
+    out.publish(frame.reply(), headers, body);
+}
+
+/// Whether a message's deadline has passed. A deadline that is no number is none.
+fn is_past(frame: &Frame, now_unix_ms: i64) -> bool {
+    let deadline = frame.header(DEADLINE).and_then(|value| std::str::from_utf8(value).ok()?.parse::<i64>().ok());
+    deadline.is_some_and(|deadline| now_unix_ms > deadline)
+}
+
+fn microseconds(took: std::time::Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,155 @@
+//! Which subjects are listened to, and what their tokens say. It sends nothing.
+
+use crate::{
+    config::SubjectRoots,
+    scoring::{
+        refusal::Refusal,
+        verdict::Decision,
+        wire::{Route, is_token},
+    },
+};
+
+/// What a message asks for, by the subscription that it came on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A verdict on a transaction.
+    Score,
+    /// Verdicts on many transactions.
+    Batch,
+    /// To take in what an issuer did.
+    Outcome,
+    /// To take in what a transaction turned out to be.
+    Label,
+    /// To change a list.
+    List,
+    /// To say who is there, as every NATS micro service does.
+    Discovery,
+}
+
+impl Kind {
+    /// All of them; a kind's place is its subscription's number less one.
+    pub const ALL: [Self; 6] = [Self::Score, Self::Batch, Self::Outcome, Self::Label, Self::List, Self::Discovery];
+
+    /// The word in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Score => "score",
+            Self::Batch => "batch",
+            Self::Outcome => "outcome",
+            Self::Label => "label",
+            Self::List => "list",
+            Self::Discovery => "discovery",
+        }
+    }
+
+    /// The number of its subscription; discovery has several, with this one and those that follow.
+    pub const fn sid(self) -> u64 {
+        self as u64 + 1
+    }
+
+    /// The kind of a subscription's number.
+    pub fn of_sid(sid: u64) -> Option<Self> {
+        let place = usize::try_from(sid.checked_sub(1)?).ok()?;
+        Some(Self::ALL.get(place).copied().unwrap_or(Self::Discovery))
+    }
+}
+
+/// The configured subjects.
+#[derive(Clone)]
+pub struct Subjects {
+    roots: SubjectRoots,
+}
+
+impl Subjects {
+    /// The subjects below the given roots.
+    pub fn new(roots: SubjectRoots) -> Self {
+        Self { roots }
+    }
+
+    /// What is subscribed to for the work itself; requests for discovery are apart.
+    pub fn listened(&self) -> [(Kind, String); 5] {
+        let roots = &self.roots;
+        [
+            (Kind::Score, format!("{}.*.*", roots.score)),
+            (Kind::Batch, format!("{}.*", roots.batch)),
+            (Kind::Outcome, format!("{}.*.*", roots.outcome)),
+            (Kind::Label, format!("{}.*.*", roots.label)),
+            (Kind::List, format!("{}.*", roots.list)),
+        ]
+    }
+
+    /// The processor and the card of a subject, or the refusal of one whose processor is no token. What the card's
+    /// token is compared with is the body, so a bad one is refused there.
+    pub fn route<'s>(&self, kind: Kind, subject: &'s [u8]) -> Result<Route<'s>, Refusal> {
+        let mut tokens = self.tokens(kind, subject).splitn(2, '.');
+        let processor = tokens.next().unwrap_or_default();
+        if !is_token(processor) {
+            let message = "the subject's processor is no token, expected 1 to 64 of letters, digits, `_` and `-`";
+            return Err(Refusal::invalid("processor", message));
+        }
+        Ok(Route { processor, card: tokens.next() })
+    }
+
+    /// The list that a subject names.
+    pub fn list<'s>(&self, subject: &'s [u8]) -> &'s str {
+        self.tokens(Kind::List, subject)
+    }
+
+    /// What follows a kind's root; empty for a subject that is none of its.
+    fn tokens<'s>(&self, kind: Kind, subject: &'s [u8]) -> &'s str {
+        let root = match kind {
+            Kind::Score => &self.roots.score,
+            Kind::Batch => &self.roots.batch,
+            Kind::Outcome => &self.roots.outcome,
+            Kind::Label => &self.roots.label,
+            Kind::List => &self.roots.list,
+            Kind::Discovery => return "",
+        };
+        let rest = subject.strip_prefix(root.as_bytes()).and_then(|rest| rest.strip_prefix(b"."));
+        rest.and_then(|rest| std::str::from_utf8(rest).ok()).unwrap_or_default()
+    }
+
+    /// Writes the subject of a verdict over whatever `out` held.
+    pub fn write_verdict(&self, processor: &str, decision: Decision, out: &mut Vec<u8>) {
+        out.clear();
+        for part in [self.roots.verdict.as_str(), ".", processor, ".", decision.name()] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Sources};
+
+    #[test]
+    fn tokens_say_processor_and_card() {
+        let Ok(config) = Config::read(Sources::default()) else { panic!("the defaults are good") };
+        let subjects = Subjects::new(config.subjects);
+        let long = "c".repeat(64);
+        let cases = [
+            (Kind::Score, "fraud.v1.score.p-1.c_4f2".to_owned(), "p-1 c_4f2"),
+            (Kind::Score, format!("fraud.v1.score.p.{long}"), &*format!("p {long}")),
+            (Kind::Score, format!("fraud.v1.score.{long}c.x"), "invalid_processor"),
+            (Kind::Score, "fraud.v1.score.p\u{e9}.c".to_owned(), "invalid_processor"),
+            (Kind::Score, "fraud.v2.score.p.c".to_owned(), "invalid_processor"),
+            (Kind::Batch, "fraud.v1.batch.p".to_owned(), "p -"),
+            (Kind::Outcome, "fraud.v1.outcome.p.c".to_owned(), "p c"),
+            (Kind::Label, "fraud.v1.label.p.c".to_owned(), "p c"),
+        ];
+        for (kind, subject, expected) in cases {
+            let found = match subjects.route(kind, subject.as_bytes()) {
+                Ok(route) => format!("{} {}", route.processor, route.card.unwrap_or("-")),
+                Err(refusal) => refusal.code.into_owned(),
+            };
+            assert_eq!(found, expected, "{subject}");
+        }
+        assert_eq!(subjects.list(b"fraud.v1.list.blocked-bins"), "blocked-bins");
+        let mut verdict = Vec::new();
+        subjects.write_verdict("p", Decision::Review, &mut verdict);
+        assert_eq!(verdict, b"fraud.v1.verdict.p.review");
+        assert!(Kind::ALL.into_iter().all(|kind| Kind::of_sid(kind.sid()) == Some(kind)));
+        assert_eq!((Kind::of_sid(0), Kind::of_sid(9)), (None, Some(Kind::Discovery)));
+    }
+}
