@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use gavel::commands::{check, score, simulate};
+use gavel::commands::{check, score, serve, simulate};
 
 #[derive(Parser)]
 #[command(name = "gavel", version, about)]
@@ -20,6 +20,8 @@ enum Command {
     Score(score::ScoreArguments),
     /// Write a labelled stream with named patterns of fraud
     Simulate(simulate::SimulateArguments),
+    /// Serve verdicts over NATS
+    Serve(serve::ServeArguments),
 }
 
 fn main() -> ExitCode {
@@ -27,5 +29,6 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
     }
 }

@@ -4,3 +4,4 @@ pub mod common;
 pub mod check;
 pub mod score;
 pub mod simulate;
+pub mod serve;

@@ -12,3 +12,5 @@ pub mod session;
 pub mod worker;
 pub mod http;
 pub mod logging;
+pub mod signals;
+pub mod running;

@@ -1,0 +1,81 @@
+//! `gavel serve`: the service, until it is told to stop. It decides nothing about a transaction.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::common::{EXIT_USAGE, HttpFlag, NatsFlag, ScoringFlags, load_config, load_release};
+use crate::{
+    config::{Config, Flags},
+    scoring::release::Release,
+    service::{
+        logging,
+        running::{Service, ServiceError},
+        signals,
+    },
+};
+
+/// Arguments of `gavel serve`.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArguments {
+    #[command(flatten)]
+    scoring: ScoringFlags,
+    #[command(flatten)]
+    nats: NatsFlag,
+    #[command(flatten)]
+    http: HttpFlag,
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+pub fn run(arguments: &ServeArguments) -> ExitCode {
+    let flags = Flags::from(&arguments.scoring).with_nats(&arguments.nats).with_http(&arguments.http);
+    let config = match load_config(flags) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    logging::start(&config.log);
+    let release = match load_release(&config) {
+        Ok(release) => release,
+        Err(code) => return code,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "no runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve(&config, release)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+async fn serve(config: &Config, release: Release) -> Result<(), ServiceError> {
+    let mut signals = signals::Signals::listen().map_err(ServiceError::Thread)?;
+    let versions = release.versions.clone();
+    let service = Service::start(config, release).await?;
+    tracing::info!(
+        nats = config.nats.servers_text(),
+        metrics = format!("http://{}/metrics", service.http_address()),
+        rules = versions.rules,
+        model = versions.model.as_deref().unwrap_or("none"),
+        config = versions.config,
+        "gavel {} starts",
+        versions.engine,
+    );
+    tokio::select! {
+        error = service.failed() => return Err(error),
+        name = signals.received() => tracing::info!(signal = name, "stopping: answering what was received"),
+    }
+    // Whoever asks twice wants it now.
+    tokio::select! {
+        stopped = service.stop() => stopped?,
+        _ = signals.received() => tracing::warn!("stopped without waiting for the broker"),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The service as one thing that starts and stops: the scoring thread, and the port for metrics and health beside it.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use super::{
+    answering::Answering,
+    discovery::Discovery,
+    http,
+    metrics::Metrics,
+    subjects::Subjects,
+    worker::{State, Worker},
+};
+use crate::{
+    config::Config,
+    scoring::{release::Release, scorer::Scorer},
+};
+
+/// Why the service did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The port for metrics and health is not to be had.
+    #[error("{address} cannot be listened on for metrics and health: {source}; choose another with --http")]
+    Listen {
+        /// Which one.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system gives no thread.
+    #[error("the scoring thread cannot be started: {0}")]
+    Thread(io::Error),
+    /// Two metrics of one name.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The scoring thread gave up.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A running service.
+pub struct Service {
+    worker: Worker,
+    metrics: Arc<Metrics>,
+    http_address: SocketAddr,
+    http: JoinHandle<io::Result<()>>,
+    end_http: oneshot::Sender<()>,
+}
+
+impl Service {
+    /// Starts the service; it looks for its broker from now on.
+    pub async fn start(config: &Config, release: Release) -> Result<Self, ServiceError> {
+        let address = config.http.listen;
+        let listen = |source| ServiceError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let http_address = listener.local_addr().map_err(listen)?;
+
+        let metrics = Arc::new(Metrics::new()?);
+        let subjects = Subjects::new(config.subjects.clone());
+        let id = format!("{:016x}", rand::random::<u64>());
+        let discovery = Discovery::new(id, jiff::Timestamp::now().to_string(), &subjects);
+        let answering = Answering::new(Scorer::new(release), subjects, config.skew_ms, metrics.clone(), discovery);
+        let worker = Worker::start(config.nats.clone(), answering, metrics.clone()).map_err(ServiceError::Thread)?;
+
+        let (end_http, ended) = oneshot::channel();
+        let served = http::serve(listener, metrics.clone(), async move { drop(ended.await) });
+        let http = tokio::spawn(served);
+        Ok(Self { worker, metrics, http_address, http, end_http })
+    }
+
+    /// Where metrics and health are.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// What is measured.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Waits until requests are served.
+    pub async fn serving(&self) -> Result<(), ServiceError> {
+        let mut state = self.worker.state();
+        match state.wait_for(|state| *state != State::Connecting).await.map(|state| state.clone()) {
+            Ok(State::Serving) => Ok(()),
+            Ok(State::Failed(message)) => Err(ServiceError::Failed(message)),
+            Ok(State::Connecting | State::Drained) | Err(_) => Err(ended()),
+        }
+    }
+
+    /// Waits until the service ends by itself, which it does only when it cannot go on.
+    pub async fn failed(&self) -> ServiceError {
+        let mut state = self.worker.state();
+        match state.wait_for(|state| matches!(state, State::Failed(_) | State::Drained)).await {
+            Ok(state) => match &*state {
+                State::Failed(message) => ServiceError::Failed(message.clone()),
+                _ => ended(),
+            },
+            Err(_) => ended(),
+        }
+    }
+
+    /// Lets another release take over.
+    pub async fn reload(&self, release: Release) {
+        self.worker.reload(Box::new(release)).await;
+    }
+
+    /// Stops: everything that was received is answered first. The port stays open until then.
+    pub async fn stop(self) -> Result<(), ServiceError> {
+        let last = self.worker.drain().await;
+        // The port's task may have ended with an error already; there is nothing left to end then.
+        let _ = self.end_http.send(());
+        self.http.abort();
+        match last {
+            State::Failed(message) => Err(ServiceError::Failed(message)),
+            State::Drained | State::Serving | State::Connecting => Ok(()),
+        }
+    }
+}
+
+fn ended() -> ServiceError {
+    ServiceError::Failed("the scoring thread ended".into())
+}

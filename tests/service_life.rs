@@ -1,0 +1,117 @@
+//! How the service starts, loses its broker, finds it again, and stops: nothing received goes unanswered.
+
+mod support;
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use support::{Broker, Gavel, wait_for};
+
+fn transaction(id: u64) -> String {
+    format!(r#"{{"id":"t-{id}","time":1532513730123,"card":"c_1","amount":4599,"currency":"EUR"}}"#)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_waits_for_its_broker_and_finds_it_again() {
+    // A free port that nobody listens on.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut gavel = Gavel::start_with(&format!("nats://127.0.0.1:{port}"), "", &[]);
+    let line = gavel.wait_log("no broker");
+    assert!(line.contains(&format!("127.0.0.1:{port} cannot be reached")), "{line}");
+    assert_eq!(wait_for("health", || gavel.get("/healthz")).0, 200);
+    assert_eq!(wait_for("readiness", || gavel.get("/readyz")).0, 503);
+
+    let broker = Broker::start_with("", port);
+    gavel.wait_ready();
+    broker.kill();
+    wait_for("the loss", || gavel.get("/readyz").filter(|(status, _)| *status == 503));
+
+    let broker = Broker::start_with("", port);
+    gavel.wait_ready();
+    let client = broker.client().await;
+    let answer = client.request("fraud.v1.score.p1.c_1", transaction(1).into()).await.unwrap();
+    assert!(answer.payload.starts_with(b"{\"id\":\"t-1\""));
+    gavel.wait_metric("gavel_nats_reconnects_total", "", 1.0);
+
+    gavel.terminate();
+    assert!(gavel.wait_exit().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_stops_without_a_broker_too() {
+    let mut gavel = Gavel::start_with("nats://127.0.0.1:1", "", &[]);
+    gavel.wait_log("no broker");
+    gavel.terminate();
+    assert!(gavel.wait_exit().success());
+}
+
+/// Requests keep coming while the service is told to stop. Each is answered, or told at once that nobody listens.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_received_goes_unanswered() {
+    let broker = Broker::start();
+    let mut gavel = Gavel::start(&broker);
+    let client = broker.client().await;
+    let mut answers = client.subscribe("answers.*").await.unwrap();
+    client.flush().await.unwrap();
+
+    let sender = tokio::spawn({
+        let client = client.clone();
+        async move {
+            let mut sent = 0_u64;
+            // Long enough to go on well after the service is gone.
+            for _ in 0..400 {
+                for _ in 0..25 {
+                    let reply = format!("answers.{sent}");
+                    client.publish_with_reply("fraud.v1.score.p1.c_1", reply, transaction(sent).into()).await.unwrap();
+                    sent += 1;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            client.flush().await.unwrap();
+            sent
+        }
+    });
+    let (mut verdicts, mut nobody) = (0_u64, 0_u64);
+    let mut sent = None;
+    while sent.is_none_or(|sent| verdicts + nobody < sent) {
+        let next = tokio::time::timeout(Duration::from_secs(5), answers.next()).await;
+        let Ok(Some(answer)) = next else { break };
+        if answer.status.is_some_and(|status| status.as_u16() == 503) {
+            nobody += 1;
+        } else {
+            assert!(answer.payload.starts_with(b"{\"id\":"));
+            verdicts += 1;
+        }
+        if verdicts == 2_000 {
+            gavel.terminate();
+        }
+        if sender.is_finished() && sent.is_none() {
+            sent = Some(10_000);
+        }
+    }
+    assert_eq!(sender.await.unwrap(), verdicts + nobody, "{verdicts} verdicts, {nobody} without a service");
+    assert!(verdicts >= 2_000 && nobody > 0, "{verdicts} verdicts, {nobody} without a service");
+    assert!(gavel.wait_exit().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_wrong_password_or_a_missing_permission_is_told_at_once() {
+    let broker = Broker::start_with(
+        r#"authorization { users = [
+            { user: full, password: "right" }
+            { user: narrow, password: "right", permissions: { subscribe: ["$SRV.>"] } }
+        ] }"#,
+        0,
+    );
+    for (user, password, expected) in
+        [("full", "wrong", "refuses this client"), ("narrow", "right", "does not permit it")]
+    {
+        let configuration = format!("[nats]\nuser = \"{user}\"\npassword = \"{password}\"\n");
+        let mut gavel = Gavel::start_with(broker.url(), &configuration, &[]);
+        assert_eq!(gavel.wait_exit().code(), Some(2));
+        gavel.wait_log(expected);
+        assert!(!gavel.log().contains("wrong"), "{}", gavel.log());
+    }
+    let gavel = Gavel::start_with(broker.url(), "[nats]\nuser = \"full\"\npassword = \"right\"\n", &[]);
+    gavel.wait_ready();
+}

@@ -1,0 +1,141 @@
+//! What an ordinary NATS client gets from a running service, message by message.
+
+mod support;
+
+use async_nats::{Client, HeaderMap, Message};
+use futures_util::StreamExt as _;
+use support::{Broker, Gavel};
+
+async fn ask(client: &Client, subject: &str, body: &str) -> Message {
+    let answer = client.request(subject.to_owned(), body.to_owned().into()).await;
+    answer.unwrap_or_else(|error| panic!("{subject}: {error}"))
+}
+
+fn header<'m>(message: &'m Message, name: &str) -> Option<&'m str> {
+    message.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
+}
+
+fn text(message: &Message) -> String {
+    String::from_utf8_lossy(&message.payload).into_owned()
+}
+
+fn transaction(id: &str) -> String {
+    format!(
+        r#"{{"id":"{id}","time":"2018-07-25T10:15:30.123Z","card":"c_1","amount":4599,"currency":"EUR","merchant":"Caf\u00e9\r\nX: y"}}"#
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_transaction_gets_a_verdict_and_its_copy_goes_out() {
+    let broker = Broker::start();
+    let gavel = Gavel::start(&broker);
+    let client = broker.client().await;
+    let mut copies = client.subscribe("fraud.v1.verdict.*.*").await.unwrap();
+    client.flush().await.unwrap();
+
+    let answer = ask(&client, "fraud.v1.score.p1.c_1", &transaction("t-1")).await;
+    assert!(text(&answer).starts_with(r#"{"id":"t-1","verdict":"approve","score":null,"#), "{}", text(&answer));
+    assert!(header(&answer, "Fraud-Latency-Us").is_some_and(|value| value.parse::<u64>().is_ok()));
+    assert_eq!(header(&answer, "Fraud-Duplicate"), None);
+
+    let copy = copies.next().await.unwrap();
+    assert_eq!(copy.subject.as_str(), "fraud.v1.verdict.p1.approve");
+    assert_eq!(copy.payload, answer.payload);
+    let expected = [
+        ("Fraud-Card", "c_1"),
+        ("Fraud-Time", "2018-07-25T10:15:30.123Z"),
+        ("Fraud-Amount", "4599"),
+        ("Fraud-Currency", "EUR"),
+        ("Fraud-Merchant", "Caf\u{e9}  X: y"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(header(&copy, name), Some(value), "{name}");
+    }
+
+    // Nobody asks for an answer: the copy goes out all the same.
+    client.publish("fraud.v1.score.p1.c_1", transaction("t-2").into()).await.unwrap();
+    assert!(text(&copies.next().await.unwrap()).starts_with(r#"{"id":"t-2""#));
+    gavel.wait_metric("gavel_verdicts_total", "verdict=\"approve\"", 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_cannot_be_scored_gets_its_error() {
+    let broker = Broker::start();
+    let gavel = Gavel::start(&broker);
+    let client = broker.client().await;
+    let far = r#"{"id":"t","time":"2999-01-01T00:00:00Z","card":"c_1","amount":1,"currency":"EUR"}"#;
+    let large = format!(r#"{{"id":"{}"}}"#, "x".repeat(70_000));
+    // (subject, body, status, code, field)
+    let cases = [
+        ("fraud.v1.score.p1.c_1", "{", "400", "invalid_json", "null"),
+        ("fraud.v1.score.p1.c_1", "[]", "400", "invalid_json", "null"),
+        ("fraud.v1.score.p1.c_1", "{}", "400", "invalid_id", "\"id\""),
+        ("fraud.v1.score.p1.c_2", &transaction("t"), "400", "card_mismatch", "\"card\""),
+        ("fraud.v1.score.p$.c_1", &transaction("t"), "400", "invalid_processor", "\"processor\""),
+        ("fraud.v1.score.p1.c_1", far, "400", "invalid_time", "\"time\""),
+        ("fraud.v1.score.p1.c_1", &large, "413", "too_large", "null"),
+        ("fraud.v1.batch.p1", "{}", "400", "invalid_json", "null"),
+        ("fraud.v1.outcome.p1.c_1", "{}", "400", "invalid_id", "\"id\""),
+        ("fraud.v1.label.p1.c_1", "x", "400", "invalid_json", "null"),
+    ];
+    for (subject, body, status, code, field) in cases {
+        let answer = ask(&client, subject, body).await;
+        let start = format!(r#"{{"error":{{"code":"{code}","field":{field},"message":""#);
+        assert!(text(&answer).starts_with(&start), "{subject} {}", text(&answer));
+        assert_eq!(header(&answer, "Nats-Service-Error-Code"), Some(status), "{subject}");
+        assert!(header(&answer, "Nats-Service-Error").is_some_and(|message| !message.is_empty()));
+    }
+    gavel.wait_metric("gavel_refusals_total", "", 10.0);
+    assert!(gavel.metric("gavel_verdicts_total", "") < 0.5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_deadline_is_kept_or_said_to_be_past() {
+    let broker = Broker::start();
+    let gavel = Gavel::start(&broker);
+    let client = broker.client().await;
+    for (deadline, expected) in [("1", Some("504")), ("99999999999999", None), ("soon", None)] {
+        let mut headers = HeaderMap::new();
+        headers.insert("Fraud-Deadline", deadline);
+        let subject = "fraud.v1.score.p1.c_1";
+        let answer = client.request_with_headers(subject, headers, transaction(deadline).into()).await.unwrap();
+        assert_eq!(header(&answer, "Nats-Service-Error-Code"), expected, "{deadline}");
+    }
+    gavel.wait_metric("gavel_refusals_total", "past_deadline", 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_batch_gets_its_answers_in_order() {
+    let broker = Broker::start();
+    let _gavel = Gavel::start(&broker);
+    let client = broker.client().await;
+    let body = format!("[{},{{}},{}]", transaction("t-1"), transaction("t-2"));
+    let answer = ask(&client, "fraud.v1.batch.p1", &body).await;
+    let answers: Vec<serde_json::Value> = serde_json::from_slice(&answer.payload).unwrap();
+    let read = |answer: &serde_json::Value| match answer["error"]["code"].as_str() {
+        Some(code) => code.to_owned(),
+        None => format!("{} {}", answer["id"].as_str().unwrap(), answer["verdict"].as_str().unwrap()),
+    };
+    assert_eq!(answers.iter().map(read).collect::<Vec<_>>(), ["t-1 approve", "invalid_id", "t-2 approve"]);
+    assert_eq!(text(&ask(&client, "fraud.v1.batch.p1", "[]").await), "[]");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn tools_find_the_service() {
+    let broker = Broker::start();
+    let _gavel = Gavel::start(&broker);
+    let client = broker.client().await;
+    ask(&client, "fraud.v1.score.p1.c_1", &transaction("t-1")).await;
+    let ping: serde_json::Value = serde_json::from_slice(&ask(&client, "$SRV.PING", "").await.payload).unwrap();
+    assert_eq!(ping["type"], "io.nats.micro.v1.ping_response");
+    assert_eq!(ping["name"], "gavel");
+    let id = ping["id"].as_str().unwrap();
+    let info = ask(&client, "$SRV.INFO.gavel", "").await;
+    let info: serde_json::Value = serde_json::from_slice(&info.payload).unwrap();
+    assert_eq!(info["type"], "io.nats.micro.v1.info_response");
+    assert_eq!(info["endpoints"][0]["subject"], "fraud.v1.score.*.*");
+    let stats = ask(&client, &format!("$SRV.STATS.gavel.{id}"), "").await;
+    let stats: serde_json::Value = serde_json::from_slice(&stats.payload).unwrap();
+    assert_eq!(stats["type"], "io.nats.micro.v1.stats_response");
+    assert_eq!(stats["endpoints"][0]["num_requests"], 1);
+}
