@@ -1,13 +1,15 @@
 //! Builds one program and one plan for a whole release. It evaluates nothing.
 
 use super::{
+    atoms::parts,
     check::{Checker, Purpose},
     codes,
     defines::Defines,
+    describe::Phrases,
     environment::Environment,
     finding::{Finding, Findings, Severity},
     lint,
-    lower::{Lowering, Value},
+    lower::{Full, Lowering, Value},
     parser::parse,
     print,
     program::{ConditionId, Feature, FeatureId, FeatureSource, Program},
@@ -37,7 +39,8 @@ impl<'e> Compiler<'e> {
             }
             defines.add_findings(&name, findings);
         }
-        Self { environment, defines, lowering: Lowering::default(), program: Program::default() }
+        let program = Program::new(environment.rates.base());
+        Self { environment, defines, lowering: Lowering::default(), program }
     }
 
     /// What was found in the defines themselves, by name, whether a rule uses them or not. Spans are of the define's
@@ -51,23 +54,39 @@ impl<'e> Compiler<'e> {
     /// Each call that succeeds answers with the next id, also for a condition that was added before.
     pub fn condition(&mut self, source: &str, findings: &mut Vec<Finding>) -> Option<ConditionId> {
         let typed = self.check(source, Purpose::Condition, findings)?;
-        let Ok(root) = self.lowering.test(&typed) else {
+        let Ok(id) = self.add_condition(&typed) else {
             findings.push(full(source));
             return None;
         };
-        let id = ConditionId(u32::try_from(self.program.conditions.len()).ok()?);
-        self.program.conditions.push(root);
         Some(id)
+    }
+
+    fn add_condition(&mut self, typed: &Typed) -> Result<ConditionId, Full> {
+        let root = self.lowering.test(typed)?;
+        let told = Phrases { lowering: &mut self.lowering, environment: self.environment }.told(typed)?;
+        let parts = parts(typed, &mut self.lowering, self.environment)?;
+        let id = ConditionId(u32::try_from(self.program.conditions.len()).map_err(|_| Full)?);
+        self.program.conditions.push(root);
+        self.program.told.push(told);
+        self.program.parts.push(parts);
+        Ok(id)
     }
 
     /// Adds a model feature: a number, money (in major units), a boolean (0 or 1) or a duration (in seconds), without
     /// `score` and verdict. Errors and warnings are appended to `findings`; `None` if there was an error.
     pub fn feature(&mut self, source: &str, findings: &mut Vec<Finding>) -> Option<FeatureId> {
         let typed = self.check(source, Purpose::Feature, findings)?;
-        let Ok(value) = self.lowering.value(&typed) else {
+        let Ok(id) = self.add_feature(&typed) else {
             findings.push(full(source));
             return None;
         };
+        Some(id)
+    }
+
+    fn add_feature(&mut self, typed: &Typed) -> Result<FeatureId, Full> {
+        let value = self.lowering.value(typed)?;
+        let told = Phrases { lowering: &mut self.lowering, environment: self.environment }.feature(typed)?;
+        let parts = parts(typed, &mut self.lowering, self.environment)?;
         let divisor = match typed.of {
             Type::Money => 10_f64.powi(self.environment.rates.base().exponent().cast_signed()),
             Type::Span => 1000.0,
@@ -77,9 +96,11 @@ impl<'e> Compiler<'e> {
             Value::Integer(integer) => FeatureSource::Integer(integer),
             real => FeatureSource::Real(self.lowering.as_real(real)),
         };
-        let id = FeatureId(u32::try_from(self.program.features.len()).ok()?);
+        let id = FeatureId(u32::try_from(self.program.features.len()).map_err(|_| Full)?);
         self.program.features.push(Feature { source, divisor });
-        Some(id)
+        self.program.told_features.push(told);
+        self.program.feature_parts.push(parts);
+        Ok(id)
     }
 
     /// The program and the plan of all that was added.
@@ -93,7 +114,7 @@ impl<'e> Compiler<'e> {
     }
 
     /// The checked tree of a source, with what is wrong and what is doubtful in it.
-    fn check(&self, source: &str, purpose: Purpose, findings: &mut Findings) -> Option<Typed> {
+    pub(super) fn check(&self, source: &str, purpose: Purpose, findings: &mut Findings) -> Option<Typed> {
         let mut found = Findings::new();
         let tree = parse(source, &mut found);
         let typed = Checker::new(self.environment, &self.defines, purpose, source, &mut found).check_whole(&tree);

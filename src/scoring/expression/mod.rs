@@ -21,18 +21,23 @@ mod lower;
 pub mod memo;
 pub mod scope;
 mod run;
+mod describe;
+pub mod atoms;
 pub mod program;
 mod share;
 pub mod compiler;
 
+pub use atoms::Atom;
 pub use codes::explain;
 pub use compiler::Compiler;
 pub use environment::{Define, Environment};
 pub use finding::{Finding, Severity, Within};
 pub use memo::Memo;
 pub use print::aggregate_text;
-pub use program::{Atom, ConditionId, FeatureId, Program};
+pub use program::{ConditionId, FeatureId, Program};
 pub use scope::Scope;
 
+#[cfg(test)]
+mod twin;
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ pub(super) fn parse(source: &str, findings: &mut Findings) -> Expression {
         return Expression::new(Kind::Bad, all);
     }
     let tokens = tokenize(source, findings);
-    let mut parser = Parser { source, tokens: &tokens, at: 0, depth: 0, lost: false, findings };
+    let mut parser = Parser { source, tokens: &tokens, at: 0, depth: 0, lost: false, over: false, findings };
     let expression = parser.expression();
     if parser.kind() != token::Kind::End {
         parser.unexpected("`and`, `or` or the end");
@@ -39,6 +39,8 @@ struct Parser<'s> {
     depth: usize,
     /// A mistake has been reported, and the place to go on from is not reached yet.
     lost: bool,
+    /// It nests too deep, and nothing more is said.
+    over: bool,
     findings: &'s mut Findings,
 }
 
@@ -319,6 +321,10 @@ impl<'s> Parser<'s> {
                 break;
             }
         }
+        if self.kind() != token::Kind::RightParenthesis {
+            // What is missing here is not missing arguments.
+            arguments.push(self.bad(name_span.start));
+        }
         self.close(token::Kind::RightParenthesis, "`,` or `)`");
         let span = name_span.start..self.end();
         self.node(Kind::Call { name: name.to_owned(), name_span, arguments, options }, span)
@@ -330,7 +336,7 @@ impl<'s> Parser<'s> {
         if self.kind() == token::Kind::Word {
             let word = self.token().span.clone();
             self.at += 1;
-            let kind = self.money(text, &word).unwrap_or(Kind::Bad);
+            let kind = self.money(text, &span, &word).unwrap_or(Kind::Bad);
             return Expression::new(kind, span.start..word.end);
         }
         let kind = if text.contains('.') {
@@ -345,9 +351,9 @@ impl<'s> Parser<'s> {
         Expression::new(kind, span)
     }
 
-    fn money(&mut self, number: &str, word: &Range<usize>) -> Option<Kind> {
+    fn money(&mut self, number: &str, digits: &Range<usize>, word: &Range<usize>) -> Option<Kind> {
         let code = &self.source[word.clone()];
-        let whole = word.start.saturating_sub(number.len())..word.end;
+        let whole = digits.start..word.end;
         let Some(currency) = Currency::from_code(code) else {
             let finding = Finding::error(codes::CURRENCY, word, format!("`{code}` is no currency of ISO 4217"));
             let hint = if matches!(code, "ms" | "s" | "m" | "h" | "d") {
@@ -362,7 +368,8 @@ impl<'s> Parser<'s> {
         let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
         let exponent = currency.exponent() as usize;
         if decimals > exponent {
-            let message = format!("`{number} {code}` has {decimals} decimals, {code} has {exponent}");
+            let plural = if decimals == 1 { "" } else { "s" };
+            let message = format!("`{number} {code}` has {decimals} decimal{plural}, {code} has {exponent}");
             self.findings.push(Finding::error(codes::MONEY, &whole, message));
             return None;
         }
@@ -451,8 +458,9 @@ impl<'s> Parser<'s> {
     }
 
     fn too_deep(&mut self, span: &Range<usize>) {
-        self.lost = true;
-        // Once is enough: whatever is around it is as deep.
+        // Whatever is around it is as deep, and what follows cannot be told apart from it.
+        self.at = self.tokens.len() - 1;
+        self.over = true;
         if self.findings.iter().all(|finding| finding.code != codes::TOO_DEEP) {
             let message = format!("this nests deeper than {DEPTH_MAX} levels");
             self.findings.push(Finding::error(codes::TOO_DEEP, span, message).hint("name its parts in [define]"));
@@ -460,7 +468,7 @@ impl<'s> Parser<'s> {
     }
 
     fn unexpected(&mut self, expected: &str) {
-        if self.lost {
+        if self.lost || self.over {
             return;
         }
         self.lost = true;

@@ -85,7 +85,9 @@ fn write(typed: &Typed, around: Tightness, environment: Environment<'_>, out: &m
         }
         Kind::Not(inside) => {
             out.push_str("not ");
-            write(inside, Tightness::Not, environment, out);
+            // `not a == b` reads as if it were about `a` alone.
+            let around = if matches!(inside.kind, Kind::Not(_)) { Tightness::Not } else { Tightness::Whole };
+            write(inside, around, environment, out);
         }
         Kind::Negate(inside) => {
             out.push('-');

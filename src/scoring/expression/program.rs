@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{
+    atoms::{self, Atom, Part},
+    describe::{Told, ToldFeature},
     lower::Filter,
     memo::Memo,
     node::{BoolId, IntegerId, Nodes, RealId},
@@ -11,6 +13,7 @@ use super::{
     scope::Scope,
 };
 use crate::scoring::{
+    money::Currency,
     plan::{FilterBits, FilterId, OutcomeState, SettledBits},
     verdict::Decision,
 };
@@ -23,25 +26,18 @@ pub struct ConditionId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeatureId(pub u32);
 
-/// A part of a condition with its value, for `gavel explain` and failing examples.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Atom {
-    /// The part as the language writes it.
-    pub text: String,
-    /// Its value; `missing` where there is none. Values that identify a person or card are not shown.
-    pub value: String,
-    /// How deep it is inside the condition: 0 for the condition itself.
-    pub depth: usize,
-    /// For a part that is true or false, whether it holds.
-    pub holds: Option<bool>,
-}
-
 /// Every condition, feature and filter of a release.
-#[derive(Default)]
 pub struct Program {
+    /// The currency of amounts.
+    pub(super) base: Currency,
     pub(super) nodes: Nodes,
     pub(super) conditions: Vec<BoolId>,
     pub(super) features: Vec<Feature>,
+    /// How conditions and features are told, and their parts, by their places.
+    pub(super) told: Vec<Told>,
+    pub(super) told_features: Vec<ToldFeature>,
+    pub(super) parts: Vec<Vec<Part>>,
+    pub(super) feature_parts: Vec<Vec<Part>>,
     pub(super) filters: Vec<Filter>,
     /// The test of each filter, one spelling for equal tests.
     pub(super) filter_texts: Vec<String>,
@@ -65,6 +61,25 @@ pub(super) enum FeatureSource {
 }
 
 impl Program {
+    /// A program of nothing.
+    pub(super) fn new(base: Currency) -> Self {
+        Self {
+            base,
+            nodes: Nodes::default(),
+            conditions: Vec::new(),
+            features: Vec::new(),
+            told: Vec::new(),
+            told_features: Vec::new(),
+            parts: Vec::new(),
+            feature_parts: Vec::new(),
+            filters: Vec::new(),
+            filter_texts: Vec::new(),
+            bool_slots: 0,
+            integer_slots: 0,
+            real_slots: 0,
+        }
+    }
+
     /// A memo with room for this program's shared nodes.
     pub fn memo(&self) -> Memo {
         Memo::with_slots(self.bool_slots, self.integer_slots, self.real_slots)
@@ -130,29 +145,47 @@ impl Program {
         out.extend((0..self.conditions.len()).map(|index| ConditionId(index as u32)));
     }
 
-    /// Appends the comparisons that made a condition true, each with its value and its limit, joined by `; `.
-    pub fn describe(&self, _id: ConditionId, _scope: &Scope<'_>, _memo: &mut Memo, _out: &mut String) {}
+    /// Appends the comparisons that made a condition answer as it did, each with its value and its limit, joined by `; `.
+    pub fn describe(&self, id: ConditionId, scope: &Scope<'_>, memo: &mut Memo, out: &mut String) {
+        let (Some(told), Some(root)) = (self.told.get(id.0 as usize), self.conditions.get(id.0 as usize)) else {
+            return;
+        };
+        let mut run = self.run(scope, memo);
+        let truth = run.bool(*root);
+        told.write(truth, self.base, &mut run, out.len(), out);
+    }
 
     /// Appends what a feature found, such as `amount is 6.2 times the card's mean of 7d`.
-    pub fn describe_feature(&self, _id: FeatureId, _scope: &Scope<'_>, _memo: &mut Memo, _out: &mut String) {}
+    pub fn describe_feature(&self, id: FeatureId, scope: &Scope<'_>, memo: &mut Memo, out: &mut String) {
+        if let Some(told) = self.told_features.get(id.0 as usize) {
+            told.write(self.base, &mut self.run(scope, memo), out);
+        }
+    }
 
     /// Every part of a condition with its value, in the order of its text.
-    pub fn atoms(&self, _id: ConditionId, _scope: &Scope<'_>) -> Vec<Atom> {
-        Vec::new()
+    pub fn atoms(&self, id: ConditionId, scope: &Scope<'_>) -> Vec<Atom> {
+        let parts = self.parts.get(id.0 as usize);
+        self.read(parts, scope)
     }
 
     /// Every part of a feature with its value, in the order of its text.
-    pub fn feature_atoms(&self, _id: FeatureId, _scope: &Scope<'_>) -> Vec<Atom> {
-        Vec::new()
+    pub fn feature_atoms(&self, id: FeatureId, scope: &Scope<'_>) -> Vec<Atom> {
+        let parts = self.feature_parts.get(id.0 as usize);
+        self.read(parts, scope)
     }
 
-    pub(super) fn run<'r>(&'r self, scope: &'r Scope<'r>, memo: &'r mut Memo) -> Run<'r> {
-        Run { nodes: &self.nodes, scope, memo, verdict: None, outcome: OutcomeState::Unknown }
+    fn read(&self, parts: Option<&Vec<Part>>, scope: &Scope<'_>) -> Vec<Atom> {
+        let mut memo = self.memo();
+        parts.map_or_else(Vec::new, |parts| atoms::read(parts, self.base, &mut self.run(scope, &mut memo)))
     }
 
     /// For each of this program's filters, the filter of another program that is the same test, if there is one.
     pub fn same_filters(&self, other: &Self) -> Vec<Option<FilterId>> {
         let places: BTreeMap<&str, u16> = other.filter_texts.iter().map(String::as_str).zip(0..).collect();
         self.filter_texts.iter().map(|text| places.get(text.as_str()).map(|place| FilterId(*place))).collect()
+    }
+
+    pub(super) fn run<'r>(&'r self, scope: &'r Scope<'r>, memo: &'r mut Memo) -> Run<'r> {
+        Run { nodes: &self.nodes, scope, memo, verdict: None, outcome: OutcomeState::Unknown }
     }
 }

@@ -39,6 +39,26 @@ pub(super) const FUNCTIONS: &[(&str, &str)] = &[
     ("list", "list(\"name\")"),
 ];
 
+/// What functions are called in other languages.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("average", "mean"),
+    ("avg", "mean"),
+    ("total", "sum"),
+    ("std", "stddev"),
+    ("stdev", "stddev"),
+    ("unique", "distinct"),
+    ("nunique", "distinct"),
+    ("count_distinct", "distinct"),
+    ("velocity", "count"),
+    ("previous", "last"),
+    ("first_seen", "age"),
+    ("time_since", "since_last"),
+    ("exists", "has"),
+    ("is_present", "has"),
+    ("network", "subnet"),
+    ("day", "weekday"),
+];
+
 /// How a function is written, in backquotes.
 pub(super) fn usage(name: &str) -> String {
     let usage = FUNCTIONS.iter().find(|(known, _)| *known == name).map_or("", |(_, usage)| usage);
@@ -73,7 +93,9 @@ impl Checker<'_> {
             }
             _ => {
                 let message = format!("there is no function `{name}`");
-                let hint = did_you_mean(name, FUNCTIONS.iter().map(|(known, _)| *known));
+                let other = OTHER_NAMES.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+                let hint = other.map(|(_, known)| format!("did you mean `{known}`?"));
+                let hint = hint.or_else(|| did_you_mean(name, FUNCTIONS.iter().map(|(known, _)| *known)));
                 let hint = hint.or_else(|| {
                     Field::from_name(name).map(|_| format!("`{name}` is a field: write it without parentheses"))
                 });

@@ -28,8 +28,13 @@ impl Checker<'_> {
             let right = self.value(right)?;
             (self.beside(left, right.of)?, right)
         } else {
+            let named = match &left.kind {
+                syntax::Kind::Name(name) if name == "verdict" => Type::Verdict,
+                syntax::Kind::Name(name) if name == "outcome" => Type::Outcome,
+                _ => Type::Boolean,
+            };
             let left = self.value(left);
-            let beside = left.as_ref().map_or(Type::Boolean, |left| left.of);
+            let beside = left.as_ref().map_or(named, |left| left.of);
             let right = self.beside(right, beside);
             (left?, right?)
         };

@@ -11,7 +11,7 @@ use super::{
     codes,
     defines::Defines,
     environment::Environment,
-    finding::{Finding, Findings, Within, did_you_mean},
+    finding::{Finding, Findings, Within, did_you_mean, nearest},
     syntax::{self, Arithmetic, DEPTH_MAX, Expression},
     typed::{Kind, Literal, Type, Typed},
 };
@@ -340,8 +340,8 @@ impl<'c> Checker<'c> {
         let schema = self.environment.schema;
         let found = schema.find(key);
         if found.is_none() {
-            let keys: Vec<_> = schema.fields().map(|field| field.name(schema)).collect();
-            let hint = did_you_mean(&format!("attributes.{key}"), keys.iter().map(|key| &**key));
+            let keys = (0..schema.len()).filter_map(|index| u16::try_from(index).ok()).map(|index| schema.key(index));
+            let hint = nearest(key, keys).map(|key| format!("did you mean `attributes.{key}`?"));
             let hint = hint.unwrap_or_else(|| "declare it with its type in [attributes] of gavel.toml".to_owned());
             let message = format!("`attributes.{key}` is not declared");
             self.report(Finding::error(codes::UNKNOWN_NAME, span, message).hint(hint));

@@ -156,3 +156,26 @@ pub(super) fn transaction() -> Transaction<'static> {
         ..Transaction::plain("t-91", time, "c_4f2", 4599, currency)
     }
 }
+
+/// What the aggregates of the tests answer.
+pub(super) fn given() -> Vec<(&'static str, AggregateValue)> {
+    vec![
+        ("count(card, 10m)", AggregateValue::Integer(9)),
+        ("count(card, 1h)", AggregateValue::Integer(9)),
+        ("count(card, 1h, filtered)", AggregateValue::Integer(2)),
+        ("sum(amount, card, 24h)", AggregateValue::Integer(124_000)),
+        ("mean(amount, card, 7d, prior)", AggregateValue::Real(741.774_193_548)),
+        ("stddev(amount, card, 7d)", AggregateValue::Real(0.0)),
+        ("last(country, card)", AggregateValue::Country(Country::from_code("DE").expect("DE"))),
+        ("last(channel, card)", AggregateValue::Text("pos".into())),
+        ("last(merchant, card)", AggregateValue::Text("m_17".into())),
+        ("last(ip, card)", AggregateValue::Ip("203.0.113.9".parse().expect("an address"))),
+        ("last(attributes.vip, card)", AggregateValue::Boolean(false)),
+        ("since_last(card)", AggregateValue::Integer(90_000)),
+        ("age(card)", AggregateValue::Integer(0)),
+        ("speed_kmh(card)", AggregateValue::Real(1200.5)),
+        ("fraud_rate(terminal, 7d, delay 7d)", AggregateValue::Real(0.125)),
+        ("count(card, 90d)", AggregateValue::Integer(i64::MAX)),
+        ("distinct(merchant, card, 24h)", AggregateValue::Integer(1)),
+    ]
+}

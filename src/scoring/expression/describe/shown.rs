@@ -1,0 +1,124 @@
+//! Writes values for people: money with its currency, durations with their unit, numbers with three digits.
+
+use std::fmt::Write as _;
+
+use crate::scoring::{
+    expression::{
+        node::{IntegerId, RealId, TextId},
+        run::{Run, country_text, mcc_text},
+    },
+    money::{Currency, Money},
+    time::{Span, Timestamp},
+};
+
+/// A value that may be shown, and how.
+#[derive(Clone, Copy)]
+pub(crate) enum Shown {
+    Integer(IntegerId),
+    /// Minor units of the base currency.
+    Money(IntegerId),
+    MoneyReal(RealId),
+    Number(RealId),
+    /// A number of which one decimal is enough.
+    Times(RealId),
+    Span(IntegerId),
+    SpanReal(RealId),
+    Time(IntegerId),
+    Country(IntegerId),
+    Currency(IntegerId),
+    Mcc(IntegerId),
+    Code(IntegerId, &'static [&'static str]),
+    Truth(IntegerId),
+    Text(TextId),
+}
+
+/// Appends a value; false, and nothing, if it is missing.
+pub(crate) fn write_value(shown: Shown, base: Currency, run: &mut Run<'_>, out: &mut String) -> bool {
+    write_if_there(shown, base, run, out).is_some()
+}
+
+fn write_if_there(shown: Shown, base: Currency, run: &mut Run<'_>, out: &mut String) -> Option<()> {
+    match shown {
+        Shown::Integer(id) => push(out, format_args!("{}", run.integer(id)?)),
+        Shown::Money(id) => push(out, format_args!("{}", Money { minor: run.integer(id)?, currency: base })),
+        Shown::MoneyReal(id) => {
+            let minor = libm::rint(run.real(id)?);
+            // A double that large is shown as the largest amount there is.
+            push(out, format_args!("{}", Money { minor: minor as i64, currency: base }));
+        }
+        Shown::Number(id) => number(run.real(id)?, out),
+        Shown::Times(id) => {
+            let value = run.real(id)?;
+            if value.abs() < 0.1 || value.abs() >= 100.0 {
+                number(value, out);
+            } else {
+                fixed(value, 1, out);
+            }
+        }
+        Shown::Span(id) => span(run.integer(id)?, out),
+        Shown::SpanReal(id) => span(libm::rint(run.real(id)?) as i64, out),
+        Shown::Time(id) => {
+            let unix_ms = run.integer(id)?;
+            match Timestamp::from_unix_ms(unix_ms) {
+                Some(time) => push(out, format_args!("{time}")),
+                None => push(out, format_args!("{unix_ms}ms")),
+            }
+        }
+        Shown::Country(id) => out.push_str(country_text(run.integer(id)?)?),
+        Shown::Currency(id) => {
+            out.push_str(Currency::from_index(usize::try_from(run.integer(id)?).ok()?)?.code());
+        }
+        Shown::Mcc(id) => out.push_str(mcc_text(run.integer(id)?)?),
+        Shown::Code(id, codes) => out.push_str(codes.get(usize::try_from(run.integer(id)?).ok()?)?),
+        Shown::Truth(id) => out.push_str(if run.integer(id)? == 1 { "true" } else { "false" }),
+        Shown::Text(id) => out.push_str(run.text(id)?),
+    }
+    Some(())
+}
+
+/// A number with at least three digits that count.
+fn number(value: f64, out: &mut String) {
+    let size = value.abs();
+    if size >= 1e15 || (size > 0.0 && size < 0.001) {
+        push(out, format_args!("{value:.2e}"));
+    } else if size >= 100.0 {
+        push(out, format_args!("{value:.0}"));
+    } else if size >= 10.0 {
+        fixed(value, 1, out);
+    } else if size >= 1.0 {
+        fixed(value, 2, out);
+    } else {
+        fixed(value, 3, out);
+    }
+}
+
+/// A number with some decimals, less the zeros at its end.
+fn fixed(value: f64, decimals: usize, out: &mut String) {
+    let start = out.len();
+    push(out, format_args!("{value:.decimals$}"));
+    let written = out[start..].trim_end_matches('0').trim_end_matches('.').len();
+    out.truncate(start + written);
+}
+
+/// A duration in its largest unit of which there are two, with what is left over in whole units.
+fn span(ms: i64, out: &mut String) {
+    let size = ms.unsigned_abs();
+    let unit = match size {
+        0..10_000 => 1,
+        10_000..600_000 => 1_000,
+        600_000..36_000_000 => 60_000,
+        36_000_000..172_800_000 => 3_600_000,
+        _ => 86_400_000,
+    };
+    let whole = (size / unit * unit).cast_signed();
+    if whole == 0 {
+        out.push_str("0s");
+    } else {
+        push(out, format_args!("{}", Span(if ms < 0 { -whole } else { whole })));
+    }
+}
+
+fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = out.write_fmt(text);
+}
