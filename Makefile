@@ -6,20 +6,23 @@ CARGO ?= cargo
 # Arguments for the demo: make demo ARGS='--in transactions.csv.zst'
 ARGS ?=
 
-BROKER := .tools/nats-server
 # nextest where it is installed: the same tests, a process each, and a summary.
 TESTS := $(if $(shell $(CARGO) nextest --version 2>/dev/null),nextest run,test --tests --bins --lib)
 
 .NOTPARALLEL:
-.PHONY: demo test format clippy tests doctests broker fmt bench audit
+.PHONY: help demo test format clippy tests doctests examples broker fmt bench audit
+
+## help: this list
+help:
+	@sed -n 's/^## /  make /p' Makefile
 
 ## demo: a broker, the service and a processor that replays a stream, with verdicts as they come
 demo: broker
 	$(CARGO) build --release --locked
 	target/release/gavel demo $(ARGS)
 
-## test: the gate: format, lints, tests against a real broker, doc tests
-test: format clippy tests doctests
+## test: the gate: format, lints, tests against a real broker, doc tests, the examples of the rules
+test: format clippy tests doctests examples
 
 format:
 	$(CARGO) fmt --check
@@ -32,6 +35,9 @@ tests: broker
 
 doctests:
 	$(CARGO) test --locked --doc
+
+examples:
+	$(CARGO) run --quiet --locked -- check rules
 
 ## broker: a nats-server at .tools/nats-server, fetched where none is installed
 broker:
