@@ -25,7 +25,8 @@ fn settings() -> Settings {
 fn line(diagnostic: &Diagnostic) -> String {
     let Diagnostic { code, message, place, .. } = diagnostic;
     let file = place.file.rsplit('/').next().unwrap_or_default();
-    let of_list = if file.ends_with(".csv") { format!("{file}:") } else { String::new() };
+    let is_list = file.strip_suffix(".csv").is_some();
+    let of_list = if is_list { format!("{file}:") } else { String::new() };
     let hint = diagnostic.hint.as_ref().map_or_else(String::new, |hint| format!(" | {hint}"));
     format!("{of_list}{}:{}-{}:{} {code} {message}{hint}", place.line, place.column, place.end_line, place.end_column)
 }
@@ -46,13 +47,14 @@ fn each_is_told_exactly() {
         if std::env::var_os("UPDATE_EXPECTED").is_some() {
             rewrite(&folder, &file.name, &file.text, &told);
         }
-        wrong.push(format!(
-            "{}\n{}",
-            file.name,
-            told.iter().map(|line| format!("{EXPECTED}{line}\n")).collect::<String>()
-        ));
+        wrong.push(format!("{}\n{}", file.name, lines(told.iter().cloned())));
     }
     assert!(wrong.is_empty(), "these are told otherwise; UPDATE_EXPECTED=1 writes it down\n{}", wrong.join("\n"));
+}
+
+/// What is told, as a file has it.
+fn lines(told: impl Iterator<Item = String>) -> String {
+    told.fold(String::new(), |lines, line| format!("{lines}{EXPECTED}{line}\n"))
 }
 
 /// Puts what is told before the file, which moves every line of it.
@@ -72,7 +74,7 @@ fn rewrite(folder: &Path, name: &str, text: &str, told: &[String]) {
         });
         format!("{} {message}", ends.collect::<Vec<_>>().join("-"))
     };
-    let head: String = told.iter().map(moved).map(|line| format!("{EXPECTED}{line}\n")).collect();
+    let head = lines(told.iter().map(moved));
     let file = folder.join(Path::new(name).file_name().expect("a file"));
     fs::write(file, format!("{head}{}\n", rest.join("\n"))).expect("the file can be written");
 }

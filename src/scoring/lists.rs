@@ -237,6 +237,7 @@ impl Lists {
     /// Whether an address, or a network that holds it, is on a list at a moment of event time.
     pub fn contains_ip(&self, list: ListId, ip: IpAddr, at: Timestamp) -> bool {
         let Some(list) = self.named.get(usize::from(list.0)) else { return false };
+        let ip = ip.to_canonical();
         let mut text = NetworkText::default();
         text.put(ip, None);
         if list.contains(text.as_str(), at) {
@@ -385,6 +386,7 @@ fn for_each_spelling(value: &str, mut each: impl FnMut(&str, Option<u8>)) {
         Some(Ok(length)) if length <= address_bits(ip) => Some(length),
         Some(_) => return,
     };
+    let ip = if prefix.is_none() { ip.to_canonical() } else { ip };
     let mut text = NetworkText::default();
     text.put(ip, prefix);
     if prefix.is_some() || text.as_str() != value {

@@ -55,11 +55,15 @@ fn entries_are_out_from_their_expiry_on() {
 
 #[test]
 fn addresses_are_found_in_any_spelling_and_in_networks() {
-    let lists = list("203.0.113.9\n2001:DB8::1\n10.1.2.3/8\n2001:db8:ff::/48\n192.168.0.0/16,2018-01-01\n0.0.0.0/33\n");
+    let lists = list(
+        "203.0.113.9\n2001:DB8::1\n10.1.2.3/8\n2001:db8:ff::/48\n192.168.0.0/16,2018-01-01\n0.0.0.0/33\n::ffff:198.51.100.7\n",
+    );
     let id = lists.find("blocked").expect("blocked");
     let cases = [
         ("203.0.113.9", true),
         ("203.0.113.8", false),
+        ("::ffff:203.0.113.9", true),
+        ("198.51.100.7", true),
         ("2001:db8:0::1", true),
         ("10.255.255.255", true),
         ("11.0.0.0", false),
