@@ -19,6 +19,8 @@ mod observe;
 mod panes;
 mod rows;
 mod table;
+#[cfg(test)]
+mod tests;
 mod trail;
 mod tree;
 

@@ -314,7 +314,8 @@ impl Held<'_> {
         };
         let distinct = members.and_then(|members| self.layout.lanes[members].distinct);
         observed.approximate |= self.rows.is_approximate(from, to, distinct);
-        let current = |lane: usize| question.with_current && self.members[lane];
+        let sees_itself = question.with_current && event.transaction.kind != TransactionType::Refund;
+        let current = |lane: usize| sees_itself && self.members[lane];
         let current_value = || {
             let column = lane.column.filter(|_| current(question.lane))?;
             self.columns[column].map(u64::cast_signed)
