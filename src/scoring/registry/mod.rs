@@ -5,8 +5,8 @@
 //! transactions and on answers' bytes shorten them, and the statistics show what is left.
 
 mod amounts;
-mod answers;
 mod bytes;
+mod answers;
 mod entries;
 
 use hashbrown::HashMap;

@@ -83,6 +83,13 @@ pub(super) enum Ask {
     Speed,
 }
 
+impl Ask {
+    /// Whether it looks back to the horizon, and not over a window.
+    pub(super) fn is_of_the_past(self) -> bool {
+        matches!(self, Self::SinceLast | Self::Age | Self::Last { .. } | Self::Speed)
+    }
+}
+
 /// An aggregate of the plan, compiled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question {
@@ -99,6 +106,8 @@ pub(super) struct Question {
     pub(super) millionths: bool,
     /// The answer is a whole number.
     pub(super) whole: bool,
+    /// Events up to this time may be absent from what answers it.
+    pub(super) complete_after_ms: i64,
 }
 
 /// What a log keeps and answers.
@@ -130,10 +139,11 @@ pub(super) struct Layout {
     pub(super) rows_max: usize,
 }
 
+// In this crate's own tests blocks are small, so that every split and join happens.
 /// Rows of a block where each is little more than a time, so that most keys need no more than one block.
-const ROWS_MAX_PLAIN: usize = 256;
+const ROWS_MAX_PLAIN: usize = if cfg!(test) { 12 } else { 256 };
 /// Rows of a block with values, which are scanned at the edges of a window.
-const ROWS_MAX_VALUES: usize = 64;
+const ROWS_MAX_VALUES: usize = if cfg!(test) { 6 } else { 64 };
 
 impl Layout {
     /// What the plan asks of a key.
@@ -199,6 +209,18 @@ impl Layout {
             && self.lanes.len() == other.lanes.len()
             && terms(self) == terms(other)
             && same.iter().enumerate().all(|(lane, same)| *same == Some(lane))
+    }
+
+    /// Since when another layout of the same log has seen all that a question of this one asks for: the past as long
+    /// as the past was asked for, whatever rows were dropped since, and `None` if it was not.
+    pub(super) fn past_complete_after_ms(&self, question: &Question, other: &Self) -> Option<i64> {
+        let is_same = |known: &&Question| match (question.ask, known.ask) {
+            (Ask::Last { field }, Ask::Last { field: other_field }) => self.lasts[field] == other.lasts[other_field],
+            (Ask::Speed, Ask::Speed) => true,
+            (Ask::SinceLast | Ask::Age, known) => known.is_of_the_past(),
+            _ => false,
+        };
+        other.questions.iter().find(is_same).map(|known| known.complete_after_ms)
     }
 
     /// Whether anything asks what the newest events held.
@@ -287,6 +309,7 @@ impl Layout {
             to: offset(aggregate.delay_ms),
             with_current: !aggregate.prior && !settled && aggregate.delay_ms == 0,
             millionths: matches!(field_type, Some(FieldType::Number | FieldType::Degrees)),
+            complete_after_ms: i64::MIN,
             whole: matches!(
                 aggregate.function.answers(schema),
                 AggregateType::Integer | AggregateType::MoneyMinor | AggregateType::Duration

@@ -228,14 +228,21 @@ impl Log {
         (&self.layout, &mut entity.rows)
     }
 
-    /// An entity that is in the current layout: its rows and what its newest events held.
-    pub(super) fn held(&self, slot: u32) -> (&Layout, &Rows, Option<&Trail>) {
-        (&self.layout, &self.entity(slot).rows, self.trail(slot))
+    /// An entity that is in the current layout: its rows, or `nothing`, and what its newest events held.
+    pub(super) fn held<'l>(
+        &'l self,
+        slot: Option<u32>,
+        nothing: &'l Rows,
+    ) -> (&'l Layout, &'l Rows, Option<&'l Trail>) {
+        match slot {
+            Some(slot) => (&self.layout, &self.entity(slot).rows, self.trail(slot)),
+            None => (&self.layout, nothing, None),
+        }
     }
 
     /// When an entity was last seen, if anything asks of the past.
     pub(super) fn newest_seen(&self, slot: u32) -> Option<i64> {
-        let (layout, rows, _) = self.held(slot);
+        let (layout, rows) = (&self.layout, &self.entity(slot).rows);
         let end = rows.edge(layout, i64::MAX);
         let left_ms = self.past(slot).left_ms;
         rows.newest(layout, layout.past?, &end).max((left_ms != i64::MIN).then_some(left_ms))
@@ -299,7 +306,7 @@ impl Log {
     }
 
     /// Brings an entity to the current layout.
-    fn update(&mut self, slot: u32) {
+    pub(super) fn update(&mut self, slot: u32) {
         let version = self.version();
         let entity = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
         if entity.version == version {

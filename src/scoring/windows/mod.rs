@@ -9,20 +9,21 @@
 //! it counts for, so a reversal, an outcome or a label only changes bits and sums; whether an entity has been dropped
 //! yet is never seen in an answer.
 
-mod amend;
+mod moments;
 mod block;
 mod key;
 mod layout;
-mod log;
-mod moments;
-mod observe;
-mod panes;
-mod rows;
 mod table;
+mod summary;
+mod panes;
+mod tree;
+mod rows;
+mod trail;
+mod log;
+mod observe;
+mod amend;
 #[cfg(test)]
 mod tests;
-mod trail;
-mod tree;
 
 use std::sync::Arc;
 
@@ -244,9 +245,9 @@ impl Windows {
     }
 
     fn new_log(&mut self, key: Key, mut layout: Layout) -> Log {
-        for lane in &mut layout.lanes {
-            lane.complete_after_ms = self.highest_ms.unwrap_or(i64::MIN);
-        }
+        let highest_ms = self.highest_ms.unwrap_or(i64::MIN);
+        layout.lanes.iter_mut().for_each(|lane| lane.complete_after_ms = highest_ms);
+        layout.questions.iter_mut().for_each(|question| question.complete_after_ms = highest_ms);
         self.logs_made += 1;
         Log::new(self.logs_made, key, layout)
     }
@@ -261,6 +262,15 @@ impl Windows {
         for (lane, same) in layout.lanes.iter_mut().zip(&same) {
             let known_ms = same.map(|same| log.layout.lanes[same].complete_after_ms.max(dropped_ms));
             lane.complete_after_ms = known_ms.unwrap_or(highest_ms);
+        }
+        for place in 0..layout.questions.len() {
+            let question = &layout.questions[place];
+            let complete_after_ms = if question.ask.is_of_the_past() {
+                layout.past_complete_after_ms(question, &log.layout).unwrap_or(highest_ms)
+            } else {
+                layout.lanes[question.lane].complete_after_ms
+            };
+            layout.questions[place].complete_after_ms = complete_after_ms;
         }
         log.adopt(layout, &same);
         log

@@ -14,6 +14,7 @@ use super::{
     layout::{Ask, Column, Lane, Layout, Question},
     log::{Log, Past},
     rows::Rows,
+    summary::wider,
     trail::{Located, Trail},
     tree::Edge,
 };
@@ -44,6 +45,8 @@ struct Held<'h> {
     layout: &'h Layout,
     rows: &'h Rows,
     past: Past,
+    /// No window in order reaches what is not newer.
+    cutoff_ms: i64,
     trail: Option<&'h Trail>,
     edges: &'h [Edge],
     members: &'h [bool],
@@ -130,44 +133,36 @@ impl Windows {
             && matches!(event.transaction.kind, TransactionType::Authorization | TransactionType::Verification)
             && event.time_ms >= event.highest_ms.saturating_sub(memory_ms);
         let slot = match slot {
-            Some(slot) => slot,
-            None if enters_rows || is_seen => self.create(index, print, event.highest_ms),
-            None => {
-                scratch.edges.clear();
-                scratch.edges.resize(self.logs[index].layout.offsets.len(), Edge::default());
-                let held = Held {
-                    layout: &self.logs[index].layout,
-                    rows: &Rows::empty(),
-                    past: Past::NONE,
-                    trail: None,
-                    edges: &scratch.edges,
-                    members: &scratch.members,
-                    columns: &scratch.columns,
-                };
-                held.answer(event, values, observed);
-                self.scratch = scratch;
-                return;
-            }
+            None if enters_rows || is_seen => Some(self.create(index, print, event.highest_ms)),
+            slot => slot,
         };
+        let nothing = Rows::empty();
         let log = &mut self.logs[index];
-        let (past, (layout, rows)) = (log.past(slot), log.rows(slot));
+        if let Some(slot) = slot {
+            log.update(slot);
+        }
+        let (layout, rows, trail) = log.held(slot, &nothing);
         scratch.edges.clear();
         for offset in &layout.offsets {
             // What is no longer reached by any window in order is as if it were gone already.
             let bound_ms = event.time_ms.saturating_sub(*offset).max(cutoff_ms.min(event.time_ms));
             scratch.edges.push(rows.edge(layout, bound_ms));
         }
-        let (layout, rows, trail) = log.held(slot);
         let held = Held {
             layout,
             rows,
-            past,
+            past: slot.map_or(Past::NONE, |slot| log.past(slot)),
+            cutoff_ms,
             trail,
             edges: &scratch.edges,
             members: &scratch.members,
             columns: &scratch.columns,
         };
         let seen_before_ms = held.answer(event, values, observed);
+        let Some(slot) = slot else {
+            self.scratch = scratch;
+            return;
+        };
         if enters_rows {
             let rank = self.enter_rows(index, slot, event, &scratch, cutoff_ms);
             let log = &self.logs[index];
@@ -226,10 +221,12 @@ impl Windows {
         } else if event.time_ms < past.first_ms && past.first_ms - event.time_ms <= event.horizon_ms {
             past.first_ms = event.time_ms;
         }
+        // Older than what is remembered by more than the horizon: it is forgotten already.
+        let is_known = event.time_ms >= past.first_ms;
         if !in_rows {
             past.left_ms = past.left_ms.max(event.time_ms);
         }
-        if !log.layout.asks_trail() {
+        if !is_known || !log.layout.asks_trail() {
             return;
         }
         if is_forgotten {
@@ -306,8 +303,7 @@ impl Held<'_> {
     fn window_answer(&self, event: &Event<'_, '_>, question: &Question, observed: &mut Observed) -> AggregateValue {
         let (from, to) = (&self.edges[question.from], &self.edges[question.to]);
         let lane = &self.layout.lanes[question.lane];
-        let begins_ms = event.time_ms.saturating_sub(self.layout.offsets[question.from]);
-        observed.filling |= begins_ms < lane.complete_after_ms;
+        observed.filling |= from.time_ms.max(self.cutoff_ms) < question.complete_after_ms;
         let members = match question.ask {
             Ask::Distinct { members } => Some(members),
             _ => None,
@@ -365,7 +361,7 @@ impl Held<'_> {
             Ask::Min | Ask::Max => {
                 let extremes = rows.extremes(layout, question.lane, from, to);
                 let current = current_value().map(|value| (value, value));
-                let both = super::tree::wider(extremes, current);
+                let both = wider(extremes, current);
                 let value = both.map(|(least, largest)| if question.ask == Ask::Min { least } else { largest });
                 value.map_or(AggregateValue::Missing, |value| question.value(value))
             }
@@ -381,26 +377,26 @@ impl Held<'_> {
         observed: &mut Observed,
     ) -> AggregateValue {
         let seen_ms = seen_before_ms.filter(|before| event.time_ms - before <= event.horizon_ms);
-        let value = match question.ask {
-            Ask::SinceLast => seen_ms.map(|seen_ms| AggregateValue::Integer(event.time_ms - seen_ms)),
-            Ask::Age => {
-                let first_ms = seen_ms.map_or(event.time_ms, |_| self.past.first_ms.min(event.time_ms));
-                Some(AggregateValue::Integer(event.time_ms - first_ms))
-            }
-            Ask::Last { field } => seen_ms.and(self.trail).map(|trail| trail.last(field, event.time_ms)),
+        let first_ms = seen_ms.map_or(event.time_ms, |_| self.past.first_ms.min(event.time_ms));
+        // Each with the time of the oldest event it rests on.
+        let answer = match question.ask {
+            Ask::SinceLast => seen_ms.map(|seen_ms| (AggregateValue::Integer(event.time_ms - seen_ms), seen_ms)),
+            Ask::Age => Some((AggregateValue::Integer(event.time_ms - first_ms), i64::MIN)),
+            Ask::Last { field } => seen_ms.and(self.trail).and_then(|trail| trail.last(field, event.time_ms)),
             _ => {
                 let sees_itself = self.members[question.lane];
                 let current = if sees_itself { Located::of(event.transaction) } else { None };
                 let speed = seen_ms.and(self.trail).and_then(|trail| trail.speed_kmh(event.time_ms, current));
-                speed.map(AggregateValue::Real)
+                speed.map(|(speed_kmh, earlier_ms)| (AggregateValue::Real(speed_kmh), earlier_ms))
             }
         };
-        let value = value.unwrap_or_default();
-        let is_uncertain = question.ask == Ask::Age || value == AggregateValue::Missing;
-        let reach_ms = event.time_ms.saturating_sub(event.horizon_ms);
-        observed.filling |= is_uncertain && reach_ms < self.layout.lanes[question.lane].complete_after_ms;
-        observed.approximate |=
-            is_uncertain && event.time_ms < self.past.left_ms && self.rows.is_folded_at(event.time_ms);
+        let (value, rests_on_ms) = answer.unwrap_or((AggregateValue::Missing, i64::MIN));
+        // An event that may be absent matters if it would be remembered and is newer than that.
+        let reach_ms = first_ms.saturating_sub(event.horizon_ms);
+        let absent_ms = question.complete_after_ms;
+        observed.filling |= reach_ms <= absent_ms && rests_on_ms < absent_ms;
+        let is_folded = event.time_ms < self.past.left_ms && self.rows.is_folded_at(event.time_ms);
+        observed.approximate |= rests_on_ms == i64::MIN && is_folded;
         value
     }
 

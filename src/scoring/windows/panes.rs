@@ -6,13 +6,21 @@
 //! Distinct values are sampled once there are more than `SAMPLES_MAX` of them in panes: each halving of the sample
 //! doubles what a value counts for, and the standard error stays below 2.5 percent.
 
+use std::hash::BuildHasherDefault;
+
+use hashbrown::HashMap;
+
 use super::{
     block::{Block, Row},
+    key::PlainHasher,
     layout::{Lane, Layout},
     moments::Squares,
+    summary::{block_extremes, block_totals, wider},
     table::{Change, Extremes, Table, Totals},
-    tree::{Latest, block_extremes, block_totals, wider},
 };
+
+/// By value: the time of its newest event.
+pub(super) type Latest = HashMap<u64, i64, BuildHasherDefault<PlainHasher>>;
 
 /// A pane spans at most this share of its distance from now.
 const SPAN_SHARE: i64 = 64;
@@ -66,6 +74,11 @@ impl Panes {
             edge: (i64::MIN, 0),
             unsure_ms: i64::MIN,
         }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.spans.len()
     }
 
     /// Whether none is left.
@@ -140,13 +153,13 @@ impl Panes {
         (self.spans.first()?.0 <= time_ms).then_some(time_ms)
     }
 
-    /// A value of the sample was seen again among the rows.
-    pub(super) fn seen_again(&mut self, place: usize, value: u64) {
-        let Some(sample) = self.samples.get_mut(place) else { return };
-        let Some(time_ms) = sample.latest.remove(&value) else { return };
-        if let Some(pane) = pane_of(&self.spans, time_ms) {
-            sample.counts[pane] -= 1;
-        }
+    /// A value of the sample was seen again among the rows. Says when it was seen before.
+    pub(super) fn seen_again(&mut self, place: usize, value: u64) -> Option<i64> {
+        let sample = self.samples.get_mut(place)?;
+        let time_ms = sample.latest.remove(&value)?;
+        let pane = pane_of(&self.spans, time_ms)?;
+        sample.counts[pane] -= 1;
+        Some(time_ms)
     }
 
     /// Takes the rows of the oldest block in. `now_ms` is the key's newest event.

@@ -5,8 +5,9 @@ use super::{
     layout::Layout,
     moments::Moments,
     panes::Amendment,
+    summary::{each_row, rows_of},
     table::{Change, Extremes},
-    tree::{Edge, Position, Tree, each_row, rows_of},
+    tree::{Edge, Position, Tree},
 };
 
 /// The rows of one key.
@@ -148,7 +149,11 @@ impl Rows {
     pub(super) fn is_approximate(&self, from: &Edge, to: &Edge, distinct: Option<usize>) -> bool {
         let Self::Many(tree) = self else { return false };
         let Some(panes) = tree.panes() else { return false };
-        let is_sampled = || distinct.is_some_and(|place| panes.is_sampled(place)) && from.pane < to.pane;
+        // Of values that were seen again among folded rows it is not known when they were seen before.
+        let is_sampled = || {
+            let ends_folded = to.pane < panes.len();
+            distinct.is_some_and(|place| ends_folded || panes.is_sampled(place) && from.pane < to.pane)
+        };
         from.is_cut || to.is_cut || panes.is_unsure_after(from.time_ms) || is_sampled()
     }
 

@@ -10,11 +10,45 @@ mod twin;
 
 use proptest::prelude::*;
 
+/// How many times the usual number of cases are run: `GAVEL_TWIN_TIMES=100 cargo test --lib windows::tests`.
+fn cases(count: u32) -> ProptestConfig {
+    let times = std::env::var("GAVEL_TWIN_TIMES").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(count * times) }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+    #![proptest_config(cases(10_000))]
 
     #[test]
     fn agrees_with_the_twin(stream in streams::streams(60, false)) {
         streams::run(&stream)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn agrees_with_the_twin_over_long_streams(stream in streams::streams(400, false)) {
+        streams::run(&stream)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(2_000))]
+
+    #[test]
+    fn a_reload_keeps_what_both_plans_ask_for(stream in streams::streams(80, true)) {
+        streams::run_reload(&stream)?;
+    }
+
+    #[test]
+    fn an_evicted_key_is_flagged(stream in streams::streams(60, false)) {
+        streams::run_evictions(&stream)?;
+    }
+
+    #[test]
+    fn folded_windows_keep_their_bound(stream in streams::streams(120, false)) {
+        streams::run_folds(&stream, 10)?;
     }
 }

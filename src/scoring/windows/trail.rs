@@ -30,18 +30,17 @@ pub(super) struct Trail {
 }
 
 impl Trail {
-    /// The newest value of a field of `last` with time up to `time_ms`.
-    pub(super) fn last(&self, field: usize, time_ms: i64) -> AggregateValue {
-        let Some(events) = self.fields.get(field) else { return AggregateValue::Missing };
+    /// The newest value of a field of `last` with time up to `time_ms`, and its time.
+    pub(super) fn last(&self, field: usize, time_ms: i64) -> Option<(AggregateValue, i64)> {
+        let events = self.fields.get(field)?;
         let newer = events.partition_point(|(time, _)| *time <= time_ms);
-        newer
-            .checked_sub(1)
-            .and_then(|newest| events.get(newest))
-            .map_or(AggregateValue::Missing, |(_, value)| value.clone())
+        let (time_ms, value) = events.get(newer.checked_sub(1)?)?;
+        Some((value.clone(), *time_ms))
     }
 
-    /// The speed between the last two located events, the current one included if it is located.
-    pub(super) fn speed_kmh(&self, time_ms: i64, current: Option<Located>) -> Option<f64> {
+    /// The speed between the last two located events, the current one included if it is located, and the time of the
+    /// earlier.
+    pub(super) fn speed_kmh(&self, time_ms: i64, current: Option<Located>) -> Option<(f64, i64)> {
         let newer = self.located.partition_point(|event| event.time_ms <= time_ms);
         let mut newest = self.located[..newer].iter().rev().copied();
         let later = match current {
@@ -50,7 +49,8 @@ impl Trail {
         };
         let earlier = newest.next()?;
         let elapsed_ms = later.time_ms - earlier.time_ms;
-        (elapsed_ms > 0).then(|| distance_km(earlier, later) / (elapsed_ms as f64 / MS_PER_HOUR))
+        let speed_kmh = distance_km(earlier, later) / (elapsed_ms as f64 / MS_PER_HOUR);
+        (elapsed_ms > 0).then_some((speed_kmh, earlier.time_ms))
     }
 
     /// Takes an event in. What no transaction newer than `settled_ms` can ask for is dropped, and so is the oldest

@@ -12,29 +12,34 @@ use super::scoring::{
 use TransactionType::{Authorization, Incremental, Refund, Reversal, Verification};
 
 /// Everything that has happened.
-pub struct Twin {
-    pub plan: Plan,
-    pub schema: AttributeSchema,
-    pub settings: WindowSettings,
-    pub events: Vec<Event>,
-    pub highest_ms: Option<i64>,
+pub(super) struct Twin {
+    pub(super) plan: Plan,
+    pub(super) schema: AttributeSchema,
+    pub(super) settings: WindowSettings,
+    pub(super) events: Vec<Event>,
+    pub(super) highest_ms: Option<i64>,
+    /// The keys held, by place in the plan and text, each with the number of the transaction that saw it last.
+    held: Vec<(usize, String, usize)>,
+    /// By key: something of it was evicted.
+    evicted: Vec<bool>,
+    observed: usize,
 }
 
 /// A transaction and what became of it.
-pub struct Event {
-    pub transaction: Transaction<'static>,
-    pub time_ms: i64,
+pub(super) struct Event {
+    pub(super) transaction: Transaction<'static>,
+    pub(super) time_ms: i64,
     base: Option<i64>,
     keys: Vec<Option<String>>,
     values: Vec<Option<String>>,
     /// By filter: whether it passes in each outcome state.
-    pub passes: Vec<[bool; 4]>,
+    pub(super) passes: Vec<[bool; 4]>,
     outcome: usize,
     steps: Vec<Step>,
     label: Option<(i64, LabelKind)>,
-    pub answer: Vec<u8>,
+    pub(super) answer: Vec<u8>,
     /// By key: it was forgotten with its key.
-    pub evicted: Vec<bool>,
+    pub(super) evicted: Vec<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -45,29 +50,115 @@ enum Step {
 
 /// Whether a transaction has been here before.
 #[derive(Debug, PartialEq)]
-pub enum Before {
+pub(super) enum Before {
     No,
     Same(Vec<u8>),
     Other,
 }
 
 impl Twin {
-    pub fn new(plan: &Plan, schema: &AttributeSchema, settings: &WindowSettings) -> Self {
+    pub(super) fn new(plan: &Plan, schema: &AttributeSchema, settings: &WindowSettings) -> Self {
         Self {
             plan: plan.clone(),
             schema: schema.clone(),
             settings: settings.clone(),
             events: Vec::new(),
             highest_ms: None,
+            held: Vec::new(),
+            evicted: vec![false; plan.keys.len()],
+            observed: 0,
         }
     }
 
-    pub fn is_late(&self, time_ms: i64) -> bool {
+    /// Another plan takes over; everything stays known.
+    pub(super) fn adopt(&mut self, plan: &Plan) {
+        self.plan = plan.clone();
+        for place in 0..self.events.len() {
+            let known = &self.events[place];
+            let made = self.event(&known.transaction, known.base, &known.passes);
+            let known = &mut self.events[place];
+            (known.keys, known.values, known.evicted) = (made.keys, made.values, made.evicted);
+        }
+        self.held.clear();
+        self.evicted = vec![false; plan.keys.len()];
+    }
+
+    /// Sees the keys of a transaction and evicts the least recently seen beyond the cap. Nothing ever expires here: it
+    /// is for plans that ask every key for its age. Says whether a key has no state that may have been evicted.
+    pub(super) fn see_keys(
+        &mut self,
+        transaction: &Transaction<'static>,
+        base: Option<i64>,
+        passes: &[[bool; 4]],
+    ) -> bool {
+        let event = self.event(transaction, base, passes);
+        self.observed += 1;
+        let mut is_evicted = false;
+        let mut new = Vec::new();
+        for (place, key) in event.keys.iter().enumerate() {
+            let Some(key) = key else { continue };
+            match self.held.iter_mut().find(|(known, text, _)| *known == place && text == key) {
+                Some((_, _, seen)) => *seen = self.observed,
+                None => new.push((place, key.clone())),
+            }
+        }
+        for (place, key) in new {
+            // For an earlier key of the same transaction, perhaps.
+            is_evicted |= self.evicted[place];
+            if !self.enters(place, &event) {
+                continue;
+            }
+            while self.held.len() >= self.settings.keys_max.max(2 * self.plan.keys.len()) {
+                let oldest = self.held.iter().enumerate().min_by_key(|(_, (place, _, seen))| (*seen, *place));
+                let (victim, _) = oldest.expect("there is one");
+                let (victim_place, text, _) = self.held.remove(victim);
+                self.evicted[victim_place] = true;
+                for event in &mut self.events {
+                    event.evicted[victim_place] |= event.keys[victim_place].as_ref() == Some(&text);
+                }
+            }
+            self.held.push((place, key, self.observed));
+        }
+        is_evicted
+    }
+
+    fn enters(&self, key: usize, event: &Event) -> bool {
+        let kind = event.transaction.kind;
+        let highest_ms = self.highest_ms.map_or(event.time_ms, |highest| highest.max(event.time_ms));
+        self.plan.aggregates.iter().enumerate().filter(|(_, aggregate)| usize::from(aggregate.key.0) == key).any(
+            |(place, aggregate)| {
+                let filter = aggregate.filter.map(|filter| (self.plan.filters[usize::from(filter.0)], filter));
+                let kinds: &[TransactionType] = match aggregate.function {
+                    Function::Last(_) | Function::SinceLast | Function::Age | Function::SpeedKmh => {
+                        return matches!(kind, Authorization | Verification);
+                    }
+                    Function::Count | Function::Distinct(_) | Function::Frauds | Function::FraudRate => {
+                        &[Authorization, Verification]
+                    }
+                    Function::Sum(_) => &[Authorization, Incremental],
+                    _ => &[Authorization],
+                };
+                let is_admitted =
+                    kinds.contains(&kind) || kind == Refund && filter.is_some_and(|(traits, _)| traits.tests_type);
+                let may_pass = filter
+                    .is_none_or(|(traits, filter)| traits.settles_later || event.passes[usize::from(filter.0)][0]);
+                let has_value = match aggregate.function {
+                    Function::Distinct(_) => event.values[place].is_some(),
+                    Function::Count | Function::Frauds | Function::FraudRate => true,
+                    function => function.field().is_some_and(|field| number_of(event, field).is_some()),
+                };
+                let is_reached = event.time_ms > highest_ms - self.retention_ms(aggregate);
+                is_admitted && may_pass && has_value && is_reached
+            },
+        )
+    }
+
+    pub(super) fn is_late(&self, time_ms: i64) -> bool {
         self.highest_ms.is_some_and(|highest| time_ms < highest - self.settings.lateness_ms)
     }
 
     /// The answers of every aggregate, before the transaction itself is taken in.
-    pub fn answers(
+    pub(super) fn answers(
         &self,
         transaction: &Transaction<'static>,
         base: Option<i64>,
@@ -78,7 +169,13 @@ impl Twin {
     }
 
     /// Takes a transaction in.
-    pub fn take(&mut self, transaction: &Transaction<'static>, base: Option<i64>, passes: &[[bool; 4]], answer: &[u8]) {
+    pub(super) fn take(
+        &mut self,
+        transaction: &Transaction<'static>,
+        base: Option<i64>,
+        passes: &[[bool; 4]],
+        answer: &[u8],
+    ) {
         let mut event = self.event(transaction, base, passes);
         event.answer = answer.to_vec();
         self.highest_ms = self.highest_ms.max(Some(event.time_ms));
@@ -86,7 +183,7 @@ impl Twin {
     }
 
     /// Whether a transaction has been here before.
-    pub fn before(&self, transaction: &Transaction<'_>) -> Before {
+    pub(super) fn before(&self, transaction: &Transaction<'_>) -> Before {
         let found = self.events.iter().rev().find(|event| same_identity(event, transaction, &transaction.id));
         let Some(event) = found else { return Before::No };
         if self.highest_ms.is_some_and(|highest| event.time_ms < highest - self.settings.duplicates_ms) {
@@ -101,13 +198,13 @@ impl Twin {
     }
 
     /// The parent of a transaction.
-    pub fn parent(&self, transaction: &Transaction<'_>) -> Option<usize> {
+    pub(super) fn parent(&self, transaction: &Transaction<'_>) -> Option<usize> {
         let parent = transaction.parent.as_deref()?;
         let place = self.events.iter().rposition(|event| same_identity(event, transaction, parent))?;
         (self.is_remembered(place) && self.events[place].transaction.kind != Reversal).then_some(place)
     }
 
-    pub fn reverse(&mut self, reversal: &Transaction<'_>, base: Option<i64>) -> bool {
+    pub(super) fn reverse(&mut self, reversal: &Transaction<'_>, base: Option<i64>) -> bool {
         let Some(parent) = self.parent(reversal) else { return false };
         let same_currency = self.events[parent].transaction.currency == reversal.currency;
         let step = Step::Reversed { amount: reversal.amount_minor, base, same_currency };
@@ -115,7 +212,7 @@ impl Twin {
         true
     }
 
-    pub fn outcome(&mut self, outcome: &Outcome<'_>, rates: &Rates) -> bool {
+    pub(super) fn outcome(&mut self, outcome: &Outcome<'_>, rates: &Rates) -> bool {
         let Some(place) = self.find(&outcome.processor, &outcome.card, &outcome.id) else { return false };
         let event = &mut self.events[place];
         let (state, amount) = match outcome.kind {
@@ -129,7 +226,7 @@ impl Twin {
         true
     }
 
-    pub fn label(&mut self, label: &Label<'_>) -> bool {
+    pub(super) fn label(&mut self, label: &Label<'_>) -> bool {
         let Some(place) = self.find(&label.processor, &label.card, &label.id) else { return false };
         let time_ms = label.time.unix_ms();
         let event = &mut self.events[place];
@@ -137,6 +234,32 @@ impl Twin {
             event.label = Some((time_ms, label.kind));
         }
         true
+    }
+
+    /// What an aggregate that only grows with its window would answer an event, with the window's beginning moved by
+    /// 1/64 of its distance either way.
+    pub(super) fn bounds(&self, place: usize, event: usize) -> Option<(i64, i64)> {
+        let aggregate = &self.plan.aggregates[place];
+        let grows =
+            matches!(aggregate.function, Function::Count | Function::Distinct(_) | Function::Sum(Field::Amount));
+        let settles = aggregate.filter.is_some_and(|filter| self.plan.filters[usize::from(filter.0)].settles_later);
+        if !grows || settles {
+            return None;
+        }
+        let moved = (aggregate.window_ms + aggregate.delay_ms) / 64 + 1;
+        let answer = |window_ms: i64| {
+            let mut other = Self::new(&self.plan, &self.schema, &self.settings);
+            other.plan.aggregates[place].window_ms = window_ms;
+            other.highest_ms = self.highest_ms;
+            let current = &self.events[event];
+            // What lies outside is as good as absent: only this aggregate is asked.
+            other.events = self.events[..event].iter().map(Event::again).collect();
+            match other.answer(place, current) {
+                AggregateValue::Integer(value) => Some(value),
+                _ => None,
+            }
+        };
+        Some((answer(aggregate.window_ms - moved)?, answer(aggregate.window_ms + moved)?))
     }
 
     fn event(&self, transaction: &Transaction<'static>, base: Option<i64>, passes: &[[bool; 4]]) -> Event {
@@ -214,10 +337,7 @@ impl Twin {
         let mut earlier: Vec<&Event> =
             self.events.iter().filter(same_key).filter(|event| event.time_ms <= current.time_ms).collect();
         earlier.sort_by_key(|event| event.time_ms);
-        if matches!(
-            aggregate.function,
-            Function::Last(_) | Function::SinceLast | Function::Age | Function::SpeedKmh
-        ) {
+        if matches!(aggregate.function, Function::Last(_) | Function::SinceLast | Function::Age | Function::SpeedKmh) {
             return self.of_the_past(aggregate, &earlier, current);
         }
         let until_ms = current.time_ms - aggregate.delay_ms;
@@ -310,13 +430,13 @@ impl Twin {
             known.push(*event);
         }
         match aggregate.function {
-            Function::SinceLast => known.first().map_or(AggregateValue::Missing, |event| {
-                AggregateValue::Integer(current.time_ms - event.time_ms)
-            }),
+            Function::SinceLast => known
+                .first()
+                .map_or(AggregateValue::Missing, |event| AggregateValue::Integer(current.time_ms - event.time_ms)),
             Function::Age => AggregateValue::Integer(current.time_ms - after_ms),
             Function::Last(field) => {
                 let held = known.iter().find_map(|event| event.transaction.value(field, event.base));
-                held.map_or(AggregateValue::Missing, |value| self.held(value))
+                held.map_or(AggregateValue::Missing, |value| Self::held(value))
             }
             _ => {
                 if matches!(current.transaction.kind, Authorization | Verification) {
@@ -350,7 +470,7 @@ impl Twin {
         }
     }
 
-    fn held(&self, value: Value<'_>) -> AggregateValue {
+    fn held(value: Value<'_>) -> AggregateValue {
         match value {
             Value::Text(text) => AggregateValue::Text(text.into()),
             Value::Integer(number) => AggregateValue::Integer(number),
@@ -364,6 +484,22 @@ impl Twin {
 }
 
 impl Event {
+    fn again(&self) -> Self {
+        Self {
+            transaction: self.transaction.clone(),
+            time_ms: self.time_ms,
+            base: self.base,
+            keys: self.keys.clone(),
+            values: self.values.clone(),
+            passes: self.passes.clone(),
+            outcome: self.outcome,
+            steps: self.steps.clone(),
+            label: self.label,
+            answer: Vec::new(),
+            evicted: self.evicted.clone(),
+        }
+    }
+
     /// What is left of its amount in the base currency, and whether nothing is, for good.
     fn left(&self) -> (Option<i64>, bool) {
         let (mut amount, mut base) = (self.transaction.amount_minor, self.base);
@@ -434,13 +570,15 @@ fn text_of(field: Field, value: Value<'_>, transaction: &Transaction<'_>) -> Str
     }
 }
 
-/// By the law of cosines, which the other side does not use.
+/// By the angle between two vectors, which the other side does not use.
 fn kilometres(from: &Event, to: &Event) -> f64 {
-    let radians = |event: &Event| {
+    let vector = |event: &Event| {
         let (lat, lon) = event.transaction.position.unwrap_or_default();
-        (lat.to_radians(), lon.to_radians())
+        let (lat, lon) = (lat.to_radians(), lon.to_radians());
+        [lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()]
     };
-    let ((lat_from, lon_from), (lat_to, lon_to)) = (radians(from), radians(to));
-    let cosine = lat_from.sin() * lat_to.sin() + lat_from.cos() * lat_to.cos() * (lon_to - lon_from).cos();
-    cosine.clamp(-1.0, 1.0).acos() * 6_371.008_8
+    let ([ax, ay, az], [bx, by, bz]) = (vector(from), vector(to));
+    let cross = [ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx];
+    let sine = cross.iter().map(|part| part * part).sum::<f64>().sqrt();
+    sine.atan2(ax * bx + ay * by + az * bz) * 6_371.008_8
 }
