@@ -170,11 +170,11 @@ impl Planner<'_> {
                 time_ms += self.draw.between(8 * MINUTE_MS, 35 * MINUTE_MS);
             }
         }
-        if self.card.plays_games && self.draw.per_mille(25) {
+        if self.card.plays_games && self.draw.per_mille(10) {
             let mut time_ms = self.time_ms(Hours::Evening, false);
-            for _ in 0..self.draw.between(4, 12) {
+            for _ in 0..self.draw.between(3, 9) {
                 self.push(time_ms, Errand::Game);
-                time_ms += self.draw.between(15 * SECOND_MS, 6 * MINUTE_MS);
+                time_ms += self.draw.between(30 * SECOND_MS, 8 * MINUTE_MS);
             }
         }
     }
