@@ -63,7 +63,7 @@ pub struct NatsConfig {
     pub servers: Vec<async_nats::ServerAddr>,
     /// How it says who it is.
     pub authentication: Authentication,
-    /// A file of certificate authorities to trust besides the system's.
+    /// A file of certificate authorities to trust instead of the system's.
     pub tls_ca: Option<PathBuf>,
     /// The client's certificate and key, for mutual TLS.
     pub tls_client: Option<TlsClient>,

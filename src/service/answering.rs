@@ -1,13 +1,17 @@
 //! From a message to its answer and the verdict's copy: the scoring core with what one delivery adds to it. It reads no
-//! socket; what it says goes to an outbox.
+//! subscription; what it says goes to an outbox.
 
 use std::{sync::Arc, time::Instant};
+
+use async_nats::{HeaderMap, HeaderName, HeaderValue, Message};
+use bytes::Bytes;
 
 use super::{
     batch,
     discovery::Discovery,
-    link::{Frame, Outbox, protocol::Headers},
     metrics::{Metrics, Stage, Tally},
+    outbox::{Outbox, header_text},
+    queue::Received,
     subjects::{Kind, Subjects},
     timetext::TimeText,
 };
@@ -24,7 +28,9 @@ use crate::scoring::{
 /// One request in this many has its stages measured: each reading of the clock costs a hundredth of the work.
 const STAGES_EVERY: u64 = 8;
 /// The header with the latest moment at which an answer is still of use, in Unix milliseconds.
-const DEADLINE: &str = "Fraud-Deadline";
+const DEADLINE: HeaderName = HeaderName::from_static("Fraud-Deadline");
+/// The header with the time from a message's arrival to its answer.
+const LATENCY: HeaderName = HeaderName::from_static("Fraud-Latency-Us");
 /// How much of a server's largest payload headers may take.
 const HEADERS_RESERVE_BYTES: usize = 1024;
 
@@ -53,15 +59,13 @@ pub struct Answering {
 /// What answers are written with, used again and again.
 #[derive(Default)]
 struct Voice {
-    headers: Headers,
-    subject: Vec<u8>,
     body: Vec<u8>,
     time: TimeText,
 }
 
 /// What a transaction got.
-struct Answer<'a> {
-    body: &'a [u8],
+struct Answer {
+    body: Bytes,
     is_repeated: bool,
 }
 
@@ -98,28 +102,29 @@ impl Answering {
     }
 
     /// Hands the counts over.
-    pub fn flush(&mut self, queue_depth: usize, unsent_bytes: usize) {
-        self.tally.flush(&self.metrics, &self.scorer, queue_depth, unsent_bytes);
+    pub fn flush(&mut self, queue_depth: usize, unsent: u64) {
+        self.tally.flush(&self.metrics, &self.scorer, queue_depth, unsent);
     }
 
-    /// Answers a message that arrived at `arrived`, and says when it was done.
-    pub fn answer(&mut self, frame: &Frame, arrived: Instant, now: Moment, out: &mut Outbox) -> Instant {
-        let Some(kind) = Kind::of_sid(frame.sid()) else { return now.instant };
+    /// Answers a message, and says when it was done.
+    pub fn answer(&mut self, received: &Received, now: Moment, out: &mut Outbox) -> Instant {
+        let Received { kind, message: request, arrived } = received;
+        let (kind, arrived) = (*kind, *arrived);
         self.tally.message(kind);
         if kind == Kind::Discovery {
-            self.discovery.answer(frame, out);
+            self.discovery.answer(request, out);
             return now.instant;
         }
-        if is_past(frame, now.unix_ms) {
+        if is_past(request, now.unix_ms) {
             let message = "the deadline had passed before the message was looked at";
             let refusal = Refusal::of(RefusalClass::PastDeadline, "past_deadline", message);
-            self.refuse(kind, frame, &refusal, now.instant - arrived, out);
+            self.refuse(kind, request, &refusal, now.instant - arrived, out);
             return now.instant;
         }
         let outcome = match kind {
-            Kind::Score => self.score(frame, arrived, now, out),
-            Kind::Batch => self.batch(frame, arrived, now, out),
-            Kind::Outcome | Kind::Label | Kind::List => self.take_in(kind, frame, now, out),
+            Kind::Score => self.score(request, arrived, now, out),
+            Kind::Batch => self.batch(request, arrived, now, out),
+            Kind::Outcome | Kind::Label | Kind::List => self.take_in(kind, request, now, out),
             Kind::Discovery => Ok(now.instant),
         };
         match outcome {
@@ -129,37 +134,42 @@ impl Answering {
             }
             Err(refusal) => {
                 let done = Instant::now();
-                self.refuse(kind, frame, &refusal, done - arrived, out);
+                self.refuse(kind, request, &refusal, done - arrived, out);
                 done
             }
         }
     }
 
     /// Refuses a message that there is no room for, without looking at it.
-    pub fn shed(&mut self, frame: &Frame, out: &mut Outbox) {
-        match Kind::of_sid(frame.sid()) {
-            None => {}
-            Some(Kind::Discovery) => self.discovery.answer(frame, out),
-            Some(kind) => {
+    pub fn shed(&mut self, kind: Kind, request: &Message, out: &mut Outbox) {
+        match kind {
+            Kind::Discovery => self.discovery.answer(request, out),
+            kind => {
                 self.tally.message(kind);
                 let refusal =
                     Refusal::of(RefusalClass::Overloaded, "overloaded", "the queue is full, send it again later");
-                self.refuse(kind, frame, &refusal, std::time::Duration::ZERO, out);
+                self.refuse(kind, request, &refusal, std::time::Duration::ZERO, out);
             }
         }
     }
 
-    fn score(&mut self, frame: &Frame, arrived: Instant, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
-        let route = self.subjects.route(Kind::Score, frame.subject())?;
+    fn score(
+        &mut self,
+        request: &Message,
+        arrived: Instant,
+        now: Moment,
+        out: &mut Outbox,
+    ) -> Result<Instant, Refusal> {
+        let route = self.subjects.route(Kind::Score, request.subject.as_bytes())?;
         let is_measured = self.answered.is_multiple_of(STAGES_EVERY);
         self.answered += 1;
         let Self { scorer, voice, tally, metrics, subjects, skew_ms, .. } = self;
         let mut core = Core { scorer, subjects, metrics, tally, skew_ms: *skew_ms };
-        let transaction = core.decode(frame.payload(), route, now)?;
+        let transaction = core.decode(&request.payload, route, now)?;
         let decoded = if is_measured { Instant::now() } else { now.instant };
         let answer = core.apply(&transaction, voice, out)?;
         let done = Instant::now();
-        reply(frame, answer.body, answer.is_repeated, done - arrived, &mut voice.headers, out);
+        reply(request, answer.body, answer.is_repeated, done - arrived, out);
         tally.latency(done - arrived);
         if is_measured {
             tally.stage(Stage::Queue, now.instant - arrived);
@@ -171,9 +181,15 @@ impl Answering {
     }
 
     /// Answers every transaction of a batch, in order, as one message.
-    fn batch(&mut self, frame: &Frame, arrived: Instant, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
-        let route = self.subjects.route(Kind::Batch, frame.subject())?;
-        let elements = batch::split(frame.payload())?;
+    fn batch(
+        &mut self,
+        request: &Message,
+        arrived: Instant,
+        now: Moment,
+        out: &mut Outbox,
+    ) -> Result<Instant, Refusal> {
+        let route = self.subjects.route(Kind::Batch, request.subject.as_bytes())?;
+        let elements = batch::split(&request.payload)?;
         let mut body = std::mem::take(&mut self.voice.body);
         body.clear();
         body.push(b'[');
@@ -185,7 +201,7 @@ impl Answering {
             let mut core = Core { scorer, subjects, metrics, tally, skew_ms: *skew_ms };
             let answered = match core.decode(element, route, now) {
                 Ok(transaction) => {
-                    core.apply(&transaction, voice, out).map(|answer| body.extend_from_slice(answer.body))
+                    core.apply(&transaction, voice, out).map(|answer| body.extend_from_slice(&answer.body))
                 }
                 Err(refusal) => Err(refusal),
             };
@@ -198,7 +214,7 @@ impl Answering {
         let done = Instant::now();
         let fits = body.len() + HEADERS_RESERVE_BYTES <= self.payload_max_bytes;
         if fits {
-            reply(frame, &body, false, done - arrived, &mut voice.headers, out);
+            reply(request, Bytes::copy_from_slice(&body), false, done - arrived, out);
             self.tally.latency(done - arrived);
         }
         self.voice.body = body;
@@ -210,19 +226,19 @@ impl Answering {
     }
 
     /// Takes in an outcome, a label or a list change.
-    fn take_in(&mut self, kind: Kind, frame: &Frame, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
-        let subject = frame.subject();
+    fn take_in(&mut self, kind: Kind, request: &Message, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
+        let subject = request.subject.as_bytes();
         let output = match kind {
             Kind::Outcome => {
-                let outcome = decode_outcome(frame.payload(), self.subjects.route(kind, subject)?)?;
+                let outcome = decode_outcome(&request.payload, self.subjects.route(kind, subject)?)?;
                 self.scorer.apply(Input::Outcome(&outcome))
             }
             Kind::Label => {
-                let label = decode_label(frame.payload(), self.subjects.route(kind, subject)?)?;
+                let label = decode_label(&request.payload, self.subjects.route(kind, subject)?)?;
                 self.scorer.apply(Input::Label(&label))
             }
             _ => {
-                let change = decode_list_change(frame.payload(), self.subjects.list(subject))?;
+                let change = decode_list_change(&request.payload, self.subjects.list(subject))?;
                 self.scorer.apply(Input::ListChange(&change))
             }
         };
@@ -230,28 +246,32 @@ impl Answering {
             return Err(refusal);
         }
         self.tally.applied(&self.metrics, kind.name());
-        if !frame.reply().is_empty() {
-            self.voice.headers.clear();
-            out.publish(frame.reply(), &self.voice.headers, b"{}");
+        if let Some(reply) = &request.reply {
+            out.publish(reply.clone(), HeaderMap::new(), Bytes::from_static(b"{}"));
         }
         Ok(now.instant)
     }
 
     /// Counts a refusal, and answers with it where an answer is asked for.
-    fn refuse(&mut self, kind: Kind, frame: &Frame, refusal: &Refusal, took: std::time::Duration, out: &mut Outbox) {
+    fn refuse(
+        &mut self,
+        kind: Kind,
+        request: &Message,
+        refusal: &Refusal,
+        took: std::time::Duration,
+        out: &mut Outbox,
+    ) {
         self.tally.refusal(&self.metrics, refusal);
         self.discovery.count_refusal(kind, refusal);
-        if frame.reply().is_empty() {
-            return;
-        }
-        let Voice { headers, body, .. } = &mut self.voice;
-        body.clear();
-        refusal.encode(body);
-        headers.clear();
-        headers.push_number("Nats-Service-Error-Code", refusal.class.status().into());
-        headers.push_text("Nats-Service-Error", &refusal.message);
-        headers.push_number("Fraud-Latency-Us", microseconds(took));
-        out.publish(frame.reply(), headers, body);
+        let Some(reply) = &request.reply else { return };
+        let mut body = Vec::new();
+        refusal.encode(&mut body);
+        let mut headers = HeaderMap::new();
+        let code = HeaderValue::from(refusal.class.status());
+        headers.insert(const { HeaderName::from_static("Nats-Service-Error-Code") }, code);
+        headers.insert(const { HeaderName::from_static("Nats-Service-Error") }, header_text(&refusal.message));
+        headers.insert(LATENCY, HeaderValue::from(microseconds(took)));
+        out.publish(reply.clone(), headers, body.into());
     }
 }
 
@@ -276,21 +296,17 @@ impl Core<'_> {
     }
 
     /// The answer of the core, with the copy of a new verdict on its way.
-    fn apply(
-        &mut self,
-        transaction: &Transaction<'_>,
-        voice: &mut Voice,
-        out: &mut Outbox,
-    ) -> Result<Answer<'_>, Refusal> {
+    fn apply(&mut self, transaction: &Transaction<'_>, voice: &mut Voice, out: &mut Outbox) -> Result<Answer, Refusal> {
         match self.scorer.apply(Input::Transaction { transaction, tier: Tier::Full }) {
             Output::Verdict { body, verdict } => {
                 self.tally.verdict(self.metrics, verdict, transaction.unknown_fields);
-                publish(self.subjects, transaction, verdict, body, voice, out);
+                let body = Bytes::copy_from_slice(body);
+                publish(self.subjects, transaction, verdict, body.clone(), voice, out);
                 Ok(Answer { body, is_repeated: false })
             }
             Output::Duplicate { body } => {
                 self.tally.duplicate();
-                Ok(Answer { body, is_repeated: true })
+                Ok(Answer { body: Bytes::copy_from_slice(body), is_repeated: true })
             }
             Output::Refused(refusal) => Err(refusal),
             Output::Applied => Err(Refusal::of(RefusalClass::BadInput, "not_scored", "the transaction was not scored")),
@@ -303,45 +319,36 @@ fn publish(
     subjects: &Subjects,
     transaction: &Transaction<'_>,
     verdict: &Verdict,
-    body: &[u8],
+    body: Bytes,
     voice: &mut Voice,
     out: &mut Outbox,
 ) {
-    let Voice { headers, subject, time, .. } = voice;
-    subjects.write_verdict(&transaction.processor, verdict.decision, subject);
-    headers.clear();
-    headers.push("Fraud-Card", transaction.card.as_bytes());
-    headers.push("Fraud-Time", time.write(transaction.time));
-    headers.push_number("Fraud-Amount", transaction.amount_minor.unsigned_abs());
-    headers.push("Fraud-Currency", transaction.currency.code().as_bytes());
+    let mut headers = HeaderMap::new();
+    headers.insert(const { HeaderName::from_static("Fraud-Card") }, &*transaction.card);
+    headers.insert(const { HeaderName::from_static("Fraud-Time") }, voice.time.write(transaction.time));
+    let amount = HeaderValue::from(transaction.amount_minor.unsigned_abs());
+    headers.insert(const { HeaderName::from_static("Fraud-Amount") }, amount);
+    headers.insert(const { HeaderName::from_static("Fraud-Currency") }, transaction.currency.code());
     if let Some(merchant) = &transaction.merchant {
-        headers.push_text("Fraud-Merchant", merchant);
+        headers.insert(const { HeaderName::from_static("Fraud-Merchant") }, header_text(merchant));
     }
-    out.publish(subject, headers, body);
+    out.publish(subjects.verdict(&transaction.processor, verdict.decision), headers, body);
 }
 
-fn reply(
-    frame: &Frame,
-    body: &[u8],
-    is_repeated: bool,
-    took: std::time::Duration,
-    headers: &mut Headers,
-    out: &mut Outbox,
-) {
-    if frame.reply().is_empty() {
-        return;
-    }
-    headers.clear();
-    headers.push_number("Fraud-Latency-Us", microseconds(took));
+fn reply(request: &Message, body: Bytes, is_repeated: bool, took: std::time::Duration, out: &mut Outbox) {
+    let Some(reply) = &request.reply else { return };
+    let mut headers = HeaderMap::new();
+    headers.insert(LATENCY, HeaderValue::from(microseconds(took)));
     if is_repeated {
-        headers.push("Fraud-Duplicate", b"true");
+        headers.insert(const { HeaderName::from_static("Fraud-Duplicate") }, "true");
     }
-    out.publish(frame.reply(), headers, body);
+    out.publish(reply.clone(), headers, body);
 }
 
 /// Whether a message's deadline has passed. A deadline that is no number is none.
-fn is_past(frame: &Frame, now_unix_ms: i64) -> bool {
-    let deadline = frame.header(DEADLINE).and_then(|value| std::str::from_utf8(value).ok()?.parse::<i64>().ok());
+fn is_past(request: &Message, now_unix_ms: i64) -> bool {
+    let Some(headers) = &request.headers else { return false };
+    let deadline = headers.get(DEADLINE).and_then(|value| value.as_str().parse::<i64>().ok());
     deadline.is_some_and(|deadline| now_unix_ms > deadline)
 }
 

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use async_nats::{HeaderMap, Message};
 use serde::Serialize;
 
 use super::{
-    link::{Frame, Outbox, protocol::Headers},
+    outbox::Outbox,
     subjects::{Kind, Subjects},
 };
 use crate::scoring::refusal::Refusal;
@@ -96,6 +97,11 @@ impl Discovery {
         Self { id, started, endpoints: subjects.listened().map(counted).into() }
     }
 
+    /// The subject that asks for this one's statistics: the last of `subjects`.
+    pub fn own_subject(&self) -> String {
+        format!("$SRV.STATS.{NAME}.{}", self.id)
+    }
+
     /// The subjects that ask for it: everybody, all services of the name, this one.
     pub fn subjects(&self) -> Vec<String> {
         let mut subjects = Vec::new();
@@ -130,18 +136,18 @@ impl Discovery {
     }
 
     /// Answers a request.
-    pub fn answer(&self, frame: &Frame, out: &mut Outbox) {
-        let verb = frame.subject().split(|byte| *byte == b'.').nth(1).unwrap_or_default();
+    pub fn answer(&self, message: &Message, out: &mut Outbox) {
+        let verb = message.subject.split('.').nth(1).unwrap_or_default();
         let body = match verb {
-            b"PING" => serde_json::to_vec(&self.identity("io.nats.micro.v1.ping_response")),
-            b"INFO" => serde_json::to_vec(&self.information()),
-            b"STATS" => serde_json::to_vec(&self.statistics()),
+            "PING" => serde_json::to_vec(&self.identity("io.nats.micro.v1.ping_response")),
+            "INFO" => serde_json::to_vec(&self.information()),
+            "STATS" => serde_json::to_vec(&self.statistics()),
             _ => return,
         };
         if let Ok(body) = body
-            && !frame.reply().is_empty()
+            && let Some(reply) = &message.reply
         {
-            out.publish(frame.reply(), &Headers::default(), &body);
+            out.publish(reply.clone(), HeaderMap::new(), body.into());
         }
     }
 

@@ -92,14 +92,14 @@ pub struct Metrics {
     duplicate_horizon: IntGauge,
     transactions_horizon: IntGauge,
     queue_depth: IntGauge,
-    unsent_bytes: IntGauge,
+    unsent: IntGauge,
     /// Whether there is a connection to a broker.
     pub connected: IntGauge,
     /// Connections established after the first.
     pub reconnects: IntCounter,
-    /// Attempts to connect that failed.
+    /// Rounds of attempts to connect that failed.
     pub connect_failures: IntCounter,
-    /// Connections that the broker ended because messages were not read fast enough.
+    /// Times the client dropped messages because they were not taken fast enough; some are not counted.
     pub slow_consumer: IntCounter,
     /// Other complaints of the broker, such as a missing permission.
     pub complaints: IntCounter,
@@ -223,13 +223,14 @@ impl Metrics {
                 "How far back in event time reversals, outcomes and labels find their transaction.",
             )?,
             queue_depth: made.gauge("gavel_queue_depth", "Messages that wait for the scoring thread.")?,
-            unsent_bytes: made.gauge("gavel_unsent_bytes", "Answers that wait to be written to the broker.")?,
+            unsent: made.gauge("gavel_unsent_messages", "Messages that wait to be written to the broker.")?,
             connected: made.gauge("gavel_nats_connected", "Whether there is a connection to a broker.")?,
             reconnects: made.counter("gavel_nats_reconnects_total", "Connections established after the first.")?,
-            connect_failures: made.counter("gavel_nats_connect_failures_total", "Attempts to connect that failed.")?,
+            connect_failures: made
+                .counter("gavel_nats_connect_failures_total", "Rounds of attempts to connect that failed.")?,
             slow_consumer: made.counter(
                 "gavel_nats_slow_consumer_total",
-                "Connections that the broker ended because messages were not read fast enough.",
+                "Times the client dropped messages because they were not taken fast enough; some are not counted.",
             )?,
             complaints: made.counter(
                 "gavel_nats_complaints_total",
@@ -411,7 +412,7 @@ impl Tally {
     }
 
     /// Hands over what was counted, and what the core and the connection hold now.
-    pub fn flush(&mut self, metrics: &Metrics, scorer: &Scorer, queue_depth: usize, unsent_bytes: usize) {
+    pub fn flush(&mut self, metrics: &Metrics, scorer: &Scorer, queue_depth: usize, unsent: u64) {
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         for counter in self.messages.iter().chain(self.verdicts.iter().flatten()) {
             counter.flush();
@@ -424,7 +425,7 @@ impl Tally {
             stage.flush();
         }
         metrics.queue_depth.set(gauge(queue_depth as u64));
-        metrics.unsent_bytes.set(gauge(unsent_bytes as u64));
+        metrics.unsent.set(gauge(unsent));
 
         let windows = scorer.windows().stats();
         metrics.window_keys.set(gauge(windows.keys.iter().sum()));

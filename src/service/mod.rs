@@ -1,13 +1,14 @@
 //! The service around the core: NATS, HTTP, threads, the clock. It decides nothing about a transaction.
 
-pub mod link;
+pub mod broker;
 pub mod subjects;
+pub mod outbox;
+pub mod queue;
 pub mod metrics;
 mod timetext;
 mod batch;
 pub mod discovery;
 pub mod answering;
-pub mod queue;
 pub mod session;
 pub mod worker;
 pub mod http;

@@ -2,14 +2,26 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use super::link::Frame;
+use async_nats::Message;
+
+use super::subjects::Kind;
 
 /// Bytes that may wait, whatever the number of messages.
 const WAITING_MAX_BYTES: usize = 256 * 1024 * 1024;
 
+/// A message as it was received. It has no `Debug`: it holds card data.
+pub struct Received {
+    /// What it asks for.
+    pub kind: Kind,
+    /// What it says.
+    pub message: Message,
+    /// When it was seen first.
+    pub arrived: Instant,
+}
+
 /// Messages with the moments of their arrival.
 pub struct Queue {
-    waiting: VecDeque<(Frame, Instant)>,
+    waiting: VecDeque<Received>,
     waiting_max: usize,
     bytes: usize,
 }
@@ -20,21 +32,22 @@ impl Queue {
         Self { waiting: VecDeque::new(), waiting_max, bytes: 0 }
     }
 
-    /// Adds a message at the end; gives it back if there is no room.
-    pub fn push(&mut self, frame: Frame, arrived: Instant) -> Result<(), Frame> {
-        if self.waiting.len() >= self.waiting_max || self.bytes + frame.len() > WAITING_MAX_BYTES {
-            return Err(frame);
-        }
-        self.bytes += frame.len();
-        self.waiting.push_back((frame, arrived));
-        Ok(())
+    /// Whether one more message of a length may wait.
+    pub fn has_room(&self, length: usize) -> bool {
+        self.waiting.len() < self.waiting_max && self.bytes + length <= WAITING_MAX_BYTES
+    }
+
+    /// Adds a message at the end.
+    pub fn push(&mut self, received: Received) {
+        self.bytes += received.message.length;
+        self.waiting.push_back(received);
     }
 
     /// Takes the message that arrived first.
-    pub fn pop(&mut self) -> Option<(Frame, Instant)> {
-        let (frame, arrived) = self.waiting.pop_front()?;
-        self.bytes -= frame.len();
-        Some((frame, arrived))
+    pub fn pop(&mut self) -> Option<Received> {
+        let received = self.waiting.pop_front()?;
+        self.bytes -= received.message.length;
+        Some(received)
     }
 
     /// How many wait.

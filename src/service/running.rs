@@ -5,12 +5,8 @@ use std::{io, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::{
-    answering::Answering,
-    discovery::Discovery,
-    http,
-    metrics::Metrics,
-    subjects::Subjects,
-    worker::{State, Worker},
+    answering::Answering, discovery::Discovery, http, metrics::Metrics, session::State, subjects::Subjects,
+    worker::Worker,
 };
 use crate::{
     config::Config,

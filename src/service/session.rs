@@ -1,40 +1,47 @@
-//! One connection's life, on the scoring thread: subscribe, read, answer, write, end. The order in which messages came
-//! over the wire is the order in which they are answered.
+//! One client's life, on the scoring thread: subscribe, take, answer, publish, end. Here all subscriptions become one
+//! order, and that is the order in which messages are answered.
 
 use std::{
     future::poll_fn,
-    io,
-    sync::Arc,
-    task::Poll,
+    io, mem,
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use async_nats::{
+    Client, Event, ServerError, Subscriber, client::traits::Publisher as _, connection, message::OutboundMessage,
+};
+use futures_util::StreamExt as _;
 use tokio::{
-    sync::mpsc,
-    time::{Interval, MissedTickBehavior, interval},
+    sync::{mpsc, watch},
+    time::{Interval, MissedTickBehavior, interval, timeout},
 };
 
 use super::{
     answering::{Answering, Moment},
-    link::{Arrival, Link, Outbox},
+    broker::{self, Broker},
     metrics::Metrics,
-    queue::Queue,
+    outbox::Outbox,
+    queue::{Queue, Received},
     subjects::Kind,
 };
-use crate::scoring::release::Release;
+use crate::{config::NatsConfig, scoring::release::Release};
 
-/// Messages answered between two looks at the socket: some 200 µs of work, so that what arrives is stamped, and refused
-/// where there is no room for it, while it is fresh.
+/// Messages answered between two looks at the subscriptions: some 200 µs of work, so that what arrives is stamped, and
+/// refused where there is no room for it, while it is fresh.
 const SLICE_MESSAGES: usize = 64;
-/// Answers that may wait to be written. Beyond it scoring waits for the broker.
-const UNSENT_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// How often counts are handed over and the connection is looked after.
 const TICK: Duration = Duration::from_millis(100);
-/// A silent server is asked whether it lives this often, and given up after `PINGS_MAX` questions without an answer.
-const PING_INTERVAL: Duration = Duration::from_secs(2);
-const PINGS_MAX: u64 = 2;
+/// How long a server may take to end the subscriptions.
+const UNHEARD_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it may take from there until what it had for them lies in this machine's socket.
+const LAST_ARRIVALS: Duration = Duration::from_millis(100);
 /// How long the end may take. A broker that does not answer must not keep the service from stopping.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for the client to close the connection once the broker has everything.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the scoring thread is told.
 pub enum Command {
@@ -44,289 +51,391 @@ pub enum Command {
     Drain,
 }
 
-/// How a connection ended.
+/// What the scoring thread is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It looks for a broker.
+    Connecting,
+    /// It serves requests.
+    Serving,
+    /// It has answered everything and ended.
+    Drained,
+    /// It cannot serve until somebody changes something.
+    Failed(String),
+}
+
+/// How a session ended.
 pub enum End {
     /// Everything that was received is answered, and the broker has it.
     Drained,
-    /// The server is about to stop; everything received is answered.
-    Left,
-    /// The connection broke.
+    /// This client does not find its broker again.
     Broken(io::Error),
     /// The broker does not permit what the service needs.
     Forbidden(String),
 }
 
-/// What outlives a connection.
+/// What outlives a client.
 pub struct Work {
+    /// How to reach the broker.
+    pub nats: NatsConfig,
     /// The core and what speaks for it.
     pub answering: Answering,
     /// What waits for it.
     pub queue: Queue,
     /// What it is told.
     pub commands: mpsc::Receiver<Command>,
-    /// What a broken connection left unwritten.
-    pub unsent: Outbox,
+    /// What it has said, and the client has not taken yet.
+    pub outbox: Outbox,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
+    /// Where others see what it does.
+    pub state: watch::Sender<State>,
     /// Whether it has been told to end.
     pub is_draining: bool,
 }
 
-/// Where a connection stands between its subscriptions and its end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// The server has not yet confirmed the subscriptions: it will have when it answers this `PING`.
-    Subscribing { until: u64 },
-    /// Requests come.
-    Serving,
-    /// Subscriptions have ended: everything will have arrived when the server answers this `PING`.
-    Ending { until: u64, since: Instant },
-    /// Everything is answered: the server will have it when it answers this `PING`.
-    Flushing { until: u64, since: Instant },
+/// One subscription.
+struct Inbox {
+    kind: Kind,
+    subscriber: Subscriber,
+    has_ended: bool,
 }
 
 struct Session<'w> {
-    link: Link,
+    client: Client,
+    events: mpsc::Receiver<Event>,
     work: &'w mut Work,
-    phase: Phase,
+    inboxes: Vec<Inbox>,
+    is_connected: bool,
+    /// Since when nothing new is listened to, and only what was received is answered.
+    ending: Option<Instant>,
     is_leaving: bool,
-    is_first: bool,
-    pings: u64,
-    pongs: u64,
+    end: Option<End>,
+    connects: u64,
+    published: u64,
     ticker: Interval,
-    last_ping: Instant,
-    heard: Instant,
 }
 
-/// Serves on a connection until it ends. `ready` is called once requests can come.
-pub async fn serve(link: Link, work: &mut Work, is_first: bool, ready: impl FnOnce()) -> End {
+/// Serves with a client until that ends.
+pub async fn serve(broker: Broker, work: &mut Work) -> End {
+    let Broker { client, events } = broker;
     let mut ticker = interval(TICK);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let now = Instant::now();
     let mut session = Session {
-        link,
+        client,
+        events,
         work,
-        phase: Phase::Serving,
+        inboxes: Vec::new(),
+        is_connected: false,
+        ending: None,
         is_leaving: false,
-        is_first,
-        pings: 0,
-        pongs: 0,
+        end: None,
+        connects: 1,
+        published: 0,
         ticker,
-        last_ping: now,
-        heard: now,
     };
-    session.subscribe();
-    let end = session.run(ready).await;
-    session.work.metrics.set_ready(false);
-    let link = session.link;
-    work.unsent = link.into_unsent();
+    let end = match session.run().await {
+        Ok(end) => end,
+        Err(error) => End::Broken(error),
+    };
+    work.metrics.set_ready(false);
+    work.metrics.connected.set(0);
     end
 }
 
 impl Session<'_> {
-    fn subscribe(&mut self) {
-        let Self { link, work, .. } = self;
-        work.answering.limit_payload(link.info().max_payload);
-        let outbox = link.outbox();
-        outbox.append(&work.unsent);
-        for (kind, subject) in work.answering.subjects().listened() {
-            outbox.subscribe(&subject, kind.sid());
-        }
-        for (place, subject) in work.answering.discovery().subjects().iter().enumerate() {
-            outbox.subscribe(subject, Kind::Discovery.sid() + place as u64);
-        }
-        self.phase = Phase::Subscribing { until: self.ping() };
-    }
-
-    /// Asks the server to answer once it has dealt with everything before; gives the number of the question.
-    fn ping(&mut self) -> u64 {
-        self.link.outbox().ping();
-        self.last_ping = Instant::now();
-        self.pings += 1;
-        self.pings
-    }
-
-    async fn run(&mut self, ready: impl FnOnce()) -> End {
-        let mut ready = Some(ready);
+    async fn run(&mut self) -> io::Result<End> {
+        self.subscribe().await?;
+        self.watch_connection();
         loop {
-            if let Err(error) = self.wait().await {
-                return End::Broken(error);
+            self.wait().await;
+            if let Some(end) = self.end.take() {
+                return Ok(end);
             }
-            if let Some(end) = self.take_arrivals() {
-                return end;
+            // Without a connection nothing is answered: what is too old by the time there is one has its deadline.
+            if self.is_connected {
+                self.answer_slice();
             }
-            self.answer_slice();
-            if self.phase == Phase::Serving
-                && let Some(ready) = ready.take()
-            {
-                self.work.metrics.set_ready(true);
-                ready();
-            }
-            if let Some(end) = self.advance() {
-                return end;
+            self.publish().await?;
+            if let Some(end) = self.advance().await? {
+                return Ok(end);
             }
             if !self.work.queue.is_empty() {
-                // The runtime looks at the socket only when this task lets it.
+                // The connection lives on this thread too: it reads and writes only when this task lets it.
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Reads, writes and ticks; waits only when there is nothing to do.
-    async fn wait(&mut self) -> io::Result<()> {
+    async fn subscribe(&mut self) -> io::Result<()> {
+        let mut wanted: Vec<_> = self.work.answering.subjects().listened().into();
+        let discovery = self.work.answering.discovery();
+        wanted.extend(discovery.subjects().into_iter().map(|subject| (Kind::Discovery, subject)));
+        let probe = discovery.own_subject();
+        self.inboxes.clear();
+        for (kind, subject) in wanted {
+            let subscriber = self.client.subscribe(subject).await.map_err(io::Error::other)?;
+            self.inboxes.push(Inbox { kind, subscriber, has_ended: false });
+        }
+        // Whoever waits for this service may send once it says that it is ready.
+        timeout(DRAIN_TIMEOUT, broker::round_trip(&self.client, probe)).await.unwrap_or(Ok(()))
+    }
+
+    /// Takes what has come, carries out commands, ticks; waits only when there is nothing to do.
+    async fn wait(&mut self) {
         poll_fn(|context| {
-            let mut is_busy = !self.work.queue.is_empty() && self.has_room();
-            // Without room for a refusal nothing is read, and the broker keeps what comes.
-            if self.has_room() && self.link.poll_read(context)?.is_ready() {
-                self.heard = Instant::now();
-                is_busy = true;
-            }
-            if self.link.outbox().unsent_bytes() > 0 {
-                let is_full = !self.has_room();
-                // A full outbox that empties lets scoring go on.
-                is_busy |= self.link.poll_write(context)?.is_ready() && is_full;
-            }
-            if !self.work.is_draining
-                && let Poll::Ready(command) = self.work.commands.poll_recv(context)
-            {
-                self.command(command);
-                is_busy = true;
-            }
-            if self.ticker.poll_tick(context).is_ready() {
-                self.tick()?;
-                is_busy = true;
-            }
-            if is_busy { Poll::Ready(Ok(())) } else { Poll::Pending }
+            let mut is_busy = self.poll_events(context);
+            is_busy |= self.poll_inboxes(context);
+            is_busy |= self.poll_commands(context);
+            is_busy |= !self.work.outbox.is_empty() || (self.is_connected && !self.work.queue.is_empty());
+            if is_busy { Poll::Ready(()) } else { Poll::Pending }
         })
-        .await
+        .await;
     }
 
-    fn has_room(&mut self) -> bool {
-        self.link.outbox().unsent_bytes() < UNSENT_MAX_BYTES
-    }
-
-    /// Takes what has been read into the queue, in its order; refuses what there is no room for.
-    fn take_arrivals(&mut self) -> Option<End> {
-        loop {
-            match self.link.next_arrival() {
-                Err(error) => return Some(End::Broken(error)),
-                Ok(None) => return None,
-                Ok(Some(Arrival::Message(frame))) => {
-                    if let Err(frame) = self.work.queue.push(frame, self.heard) {
-                        self.work.answering.shed(&frame, self.link.outbox());
-                    }
-                }
-                Ok(Some(Arrival::Pong)) => self.pongs += 1,
-                Ok(Some(Arrival::LameDuck)) => {
-                    if matches!(self.phase, Phase::Serving | Phase::Subscribing { .. }) {
-                        tracing::warn!("the broker is about to stop; going to another");
-                        self.is_leaving = true;
-                        self.unsubscribe();
-                    }
-                }
-                Ok(Some(Arrival::Complaint(message))) => {
-                    if let Some(end) = self.complaint(message) {
-                        return Some(end);
-                    }
+    /// Takes what the subscriptions hold into the queue, one subscription after the other; refuses what there is no
+    /// room for.
+    fn poll_inboxes(&mut self, context: &mut Context<'_>) -> bool {
+        let mut is_busy = false;
+        let mut stamp = None;
+        let Work { answering, queue, outbox, .. } = &mut *self.work;
+        for Inbox { kind, subscriber, has_ended } in &mut self.inboxes {
+            while !*has_ended && let Poll::Ready(next) = subscriber.poll_next_unpin(context) {
+                is_busy = true;
+                let Some(message) = next else {
+                    *has_ended = true;
+                    break;
+                };
+                let arrived = *stamp.get_or_insert_with(Instant::now);
+                if queue.has_room(message.length) {
+                    queue.push(Received { kind: *kind, message, arrived });
+                } else {
+                    answering.shed(*kind, &message, outbox);
                 }
             }
         }
+        is_busy
     }
 
-    fn complaint(&mut self, message: String) -> Option<End> {
-        let lower = message.to_ascii_lowercase();
-        if lower.contains("slow consumer") {
-            self.work.metrics.slow_consumer.inc();
-            tracing::error!("the broker ends the connection: messages were not read fast enough");
-            return None;
+    fn poll_commands(&mut self, context: &mut Context<'_>) -> bool {
+        let mut is_busy = false;
+        while !self.work.is_draining
+            && let Poll::Ready(command) = self.work.commands.poll_recv(context)
+        {
+            match command {
+                Some(Command::Reload(release)) => self.work.answering.reload(release),
+                // Whoever could command is gone: end as well.
+                Some(Command::Drain) | None => self.work.is_draining = true,
+            }
+            is_busy = true;
         }
-        self.work.metrics.complaints.inc();
-        tracing::error!(complaint = message, "the broker complains");
-        let at_start = self.is_first && matches!(self.phase, Phase::Subscribing { .. });
-        (at_start && lower.contains("permissions violation")).then_some(End::Forbidden(message))
+        if self.ticker.poll_tick(context).is_ready() {
+            self.watch_connection();
+            let waiting = self.published.saturating_sub(self.client.statistics().out_messages.load(Ordering::Relaxed));
+            self.work.answering.flush(self.work.queue.len(), waiting);
+            is_busy = true;
+        }
+        is_busy
+    }
+
+    fn poll_events(&mut self, context: &mut Context<'_>) -> bool {
+        let mut is_busy = false;
+        while let Poll::Ready(Some(event)) = self.events.poll_recv(context) {
+            is_busy = true;
+            let metrics = &self.work.metrics;
+            match event {
+                Event::Connected | Event::Disconnected => self.watch_connection(),
+                Event::LameDuckMode => self.is_leaving = true,
+                Event::SlowConsumer(_) | Event::ServerError(ServerError::SlowConsumer(_)) => {
+                    metrics.slow_consumer.inc();
+                    tracing::error!("messages were not taken fast enough, and some are lost");
+                }
+                Event::ServerError(error) => {
+                    metrics.complaints.inc();
+                    let complaint = error.to_string();
+                    tracing::error!(complaint, "the broker complains");
+                    if complaint.to_ascii_lowercase().contains("permissions violation for subscription") {
+                        self.end = Some(End::Forbidden(complaint));
+                    }
+                }
+                Event::ClientError(error) => {
+                    metrics.connect_failures.inc();
+                    tracing::warn!(%error, "no broker; trying again until there is one");
+                    if error.to_string().contains("authorization violation") {
+                        // Another client reads the credentials anew.
+                        self.end = Some(End::Broken(io::Error::new(io::ErrorKind::PermissionDenied, "not let in")));
+                    }
+                }
+                Event::Closed => {
+                    let error = io::Error::new(io::ErrorKind::ConnectionAborted, "the client has closed");
+                    self.end = Some(End::Broken(error));
+                }
+                Event::Draining => {}
+            }
+        }
+        is_busy
+    }
+
+    /// Takes over what the client knows of its connection: events may be lost, this is not.
+    fn watch_connection(&mut self) {
+        let is_connected = self.client.connection_state() == connection::State::Connected;
+        let connects = self.client.statistics().connects.load(Ordering::Relaxed);
+        let Work { metrics, answering, state, .. } = &mut *self.work;
+        metrics.reconnects.inc_by(connects.saturating_sub(self.connects));
+        if is_connected && (!self.is_connected || connects > self.connects) {
+            let info = self.client.server_info();
+            answering.limit_payload(self.client.max_payload());
+            tracing::info!(server = format!("{}:{}", info.host, info.port), version = info.version, "connected");
+        } else if !is_connected && self.is_connected {
+            tracing::warn!("the connection broke");
+        }
+        self.connects = connects;
+        self.is_connected = is_connected;
+        metrics.connected.set(is_connected.into());
+        let is_ready = is_connected && self.ending.is_none();
+        metrics.set_ready(is_ready);
+        let now = if is_ready { State::Serving } else { State::Connecting };
+        state.send_if_modified(|state| mem::replace(state, now.clone()) != now);
     }
 
     /// Answers the next messages of the queue.
     fn answer_slice(&mut self) {
-        if self.work.queue.is_empty() {
+        let Work { answering, queue, outbox, .. } = &mut *self.work;
+        if queue.is_empty() {
             return;
         }
-        let Work { answering, queue, .. } = &mut *self.work;
-        let outbox = self.link.outbox();
         let mut clock = Clock::read();
         for _ in 0..SLICE_MESSAGES {
-            if outbox.unsent_bytes() >= UNSENT_MAX_BYTES {
-                break;
-            }
-            let Some((frame, arrived)) = queue.pop() else { break };
-            let done = answering.answer(&frame, arrived, clock.moment(), outbox);
+            let Some(received) = queue.pop() else { break };
+            let done = answering.answer(&received, clock.moment(), outbox);
             clock.advance(done);
         }
     }
 
-    fn command(&mut self, command: Option<Command>) {
-        match command {
-            Some(Command::Reload(release)) => self.work.answering.reload(release),
-            // Whoever could command is gone: end as well.
-            Some(Command::Drain) | None => {
-                self.work.is_draining = true;
-                if !self.is_leaving {
-                    self.unsubscribe();
-                }
-            }
+    /// Hands over to the client what was said. A client that has no room makes scoring wait.
+    async fn publish(&mut self) -> io::Result<()> {
+        if self.work.outbox.is_empty() {
+            return Ok(());
         }
-    }
-
-    /// Ends the subscriptions, so that nothing new comes after what is on its way.
-    fn unsubscribe(&mut self) {
-        let discovery = self.work.answering.discovery().subjects().len() as u64;
-        for sid in 1..Kind::Discovery.sid() + discovery {
-            self.link.outbox().unsubscribe(sid);
-        }
-        self.work.metrics.set_ready(false);
-        self.phase = Phase::Ending { until: self.ping(), since: Instant::now() };
-    }
-
-    /// Goes from phase to phase as the server confirms.
-    fn advance(&mut self) -> Option<End> {
-        let since = match self.phase {
-            Phase::Serving => return None,
-            Phase::Subscribing { until } => {
-                if self.pongs >= until {
-                    self.phase = Phase::Serving;
-                }
-                return None;
-            }
-            Phase::Ending { until, since } => {
-                if self.pongs >= until && self.work.queue.is_empty() {
-                    self.phase = Phase::Flushing { until: self.ping(), since };
-                }
-                since
-            }
-            Phase::Flushing { until, since } => {
-                if self.pongs >= until {
-                    return Some(if self.work.is_draining { End::Drained } else { End::Left });
-                }
-                since
-            }
-        };
-        let timed_out = since.elapsed() > DRAIN_TIMEOUT;
-        timed_out.then(|| End::Broken(io::Error::new(io::ErrorKind::TimedOut, "the broker did not confirm the end")))
-    }
-
-    fn tick(&mut self) -> io::Result<()> {
-        let queue_depth = self.work.queue.len();
-        let unsent_bytes = self.link.outbox().unsent_bytes();
-        self.work.answering.flush(queue_depth, unsent_bytes);
-        // What was heard since counts as an answer: a busy server may be slow to say PONG.
-        if self.pings - self.pongs >= PINGS_MAX && self.heard.elapsed() > PING_INTERVAL {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the server does not answer"));
-        }
-        if self.last_ping.elapsed() >= PING_INTERVAL {
-            self.ping();
+        let mut messages = self.work.outbox.exchange(Vec::with_capacity(2 * SLICE_MESSAGES));
+        self.published += messages.len() as u64;
+        for message in messages.drain(..) {
+            self.publish_one(message).await?;
         }
         Ok(())
     }
+
+    async fn publish_one(&mut self, message: OutboundMessage) -> io::Result<()> {
+        let client = self.client.clone();
+        let mut taken = pin!(client.publish_message(message));
+        let since = Instant::now();
+        let taken = poll_fn(|context| {
+            if let Poll::Ready(taken) = taken.as_mut().poll(context) {
+                return Poll::Ready(Ok(taken));
+            }
+            self.poll_commands(context);
+            if self.work.is_draining && since.elapsed() > DRAIN_TIMEOUT {
+                return Poll::Ready(Err(not_in_time()));
+            }
+            Poll::Pending
+        })
+        .await?;
+        if let Err(error) = taken {
+            self.work.metrics.complaints.inc();
+            tracing::error!(%error, "an answer was not sent");
+        }
+        Ok(())
+    }
+
+    /// Goes towards the end, or to another server, once that is asked for.
+    async fn advance(&mut self) -> io::Result<Option<End>> {
+        let Some(since) = self.ending else {
+            if self.work.is_draining {
+                if !self.is_connected {
+                    return Err(io::Error::new(io::ErrorKind::NotConnected, "there is no connection"));
+                }
+                self.stop_listening().await?;
+            } else if self.is_leaving {
+                // Where there is no other server, this one is of use until its end.
+                self.is_leaving = self.client.server_pool().await.is_ok_and(|servers| servers.len() > 1);
+                if self.is_leaving {
+                    tracing::warn!("the broker is about to stop; going to another");
+                    self.stop_listening().await?;
+                }
+            }
+            return Ok(None);
+        };
+        if since.elapsed() > DRAIN_TIMEOUT {
+            return Err(not_in_time());
+        }
+        if !self.inboxes.iter().all(|inbox| inbox.has_ended) || !self.work.queue.is_empty() {
+            return Ok(None);
+        }
+        // The server confirms it only after everything that was published before.
+        let probe = self.work.answering.discovery().own_subject();
+        in_time(broker::round_trip(&self.client, probe)).await?;
+        if self.work.is_draining {
+            self.client.drain().await.map_err(io::Error::other)?;
+            // The broker has everything; this is only for the sake of a proper farewell.
+            let _ = timeout(CLOSE_TIMEOUT, async {
+                while self.events.recv().await.is_some_and(|event| event != Event::Closed) {}
+            })
+            .await;
+            return Ok(Some(End::Drained));
+        }
+        self.client.force_reconnect().await.map_err(io::Error::other)?;
+        (self.is_leaving, self.ending) = (false, None);
+        self.subscribe().await?;
+        self.watch_connection();
+        Ok(None)
+    }
+
+    /// Ends the subscriptions, so that nothing new comes after what is on its way.
+    ///
+    /// The client forgets a draining subscription at its connection's next turn, and drops what comes for it after
+    /// that. The connection lives on this thread, so it gets that turn only once the server has ended the
+    /// subscriptions and everything that it had sent lies in the socket.
+    async fn stop_listening(&mut self) -> io::Result<()> {
+        self.ending = Some(Instant::now());
+        self.watch_connection();
+        let Self { client, inboxes, .. } = self;
+        let ended = async {
+            client.flush().await.map_err(io::Error::other)?;
+            for inbox in inboxes {
+                inbox.subscriber.drain().await.map_err(io::Error::other)?;
+            }
+            Ok(())
+        };
+        in_time(ended).await?;
+        one_turn().await;
+        let own = self.work.answering.discovery().own_subject();
+        if !broker::wait_unheard(&self.work.nats, &own, UNHEARD_TIMEOUT) {
+            tracing::warn!("the broker did not confirm in time that it sends nothing more");
+        }
+        std::thread::sleep(LAST_ARRIVALS);
+        Ok(())
+    }
+}
+
+/// Lets every other task of this thread that is ready run once, without a look at the sockets.
+async fn one_turn() {
+    let mut is_over = false;
+    poll_fn(|context| {
+        if mem::replace(&mut is_over, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+async fn in_time(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    timeout(DRAIN_TIMEOUT, work).await.unwrap_or_else(|_| Err(not_in_time()))
+}
+
+fn not_in_time() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the broker did not take the last answers in time")
 }
 
 /// The wall clock, asked once a slice, and carried on by the monotonic one.
@@ -350,17 +459,5 @@ impl Clock {
 
     fn advance(&mut self, now: Instant) {
         self.now = now;
-    }
-}
-
-/// Answers what is left in the queue without a connection: it was received, so it counts, and its answers wait for the
-/// next one.
-pub fn answer_rest(work: &mut Work) {
-    while !work.queue.is_empty() {
-        let mut clock = Clock::read();
-        for _ in 0..SLICE_MESSAGES {
-            let Some((frame, arrived)) = work.queue.pop() else { break };
-            clock.advance(work.answering.answer(&frame, arrived, clock.moment(), &mut work.unsent));
-        }
     }
 }

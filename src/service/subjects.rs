@@ -1,5 +1,7 @@
 //! Which subjects are listened to, and what their tokens say. It sends nothing.
 
+use async_nats::Subject;
+
 use crate::{
     config::SubjectRoots,
     scoring::{
@@ -9,7 +11,8 @@ use crate::{
     },
 };
 
-/// What a message asks for, by the subscription that it came on.
+/// What a message asks for, by the subscription that it came on. Of what has arrived at once, the first kind is taken
+/// first: a transaction before its outcome, whoever sent both without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A verdict on a transaction.
@@ -27,7 +30,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them; a kind's place is its subscription's number less one.
+    /// All of them.
     pub const ALL: [Self; 6] = [Self::Score, Self::Batch, Self::Outcome, Self::Label, Self::List, Self::Discovery];
 
     /// The word in metrics.
@@ -40,17 +43,6 @@ impl Kind {
             Self::List => "list",
             Self::Discovery => "discovery",
         }
-    }
-
-    /// The number of its subscription; discovery has several, with this one and those that follow.
-    pub const fn sid(self) -> u64 {
-        self as u64 + 1
-    }
-
-    /// The kind of a subscription's number.
-    pub fn of_sid(sid: u64) -> Option<Self> {
-        let place = usize::try_from(sid.checked_sub(1)?).ok()?;
-        Some(Self::ALL.get(place).copied().unwrap_or(Self::Discovery))
     }
 }
 
@@ -109,12 +101,10 @@ impl Subjects {
         rest.and_then(|rest| std::str::from_utf8(rest).ok()).unwrap_or_default()
     }
 
-    /// Writes the subject of a verdict over whatever `out` held.
-    pub fn write_verdict(&self, processor: &str, decision: Decision, out: &mut Vec<u8>) {
-        out.clear();
-        for part in [self.roots.verdict.as_str(), ".", processor, ".", decision.name()] {
-            out.extend_from_slice(part.as_bytes());
-        }
+    /// The subject of a verdict.
+    pub fn verdict(&self, processor: &str, decision: Decision) -> Subject {
+        let parts = [self.roots.verdict.as_str(), ".", processor, ".", decision.name()];
+        Subject::from(parts.concat())
     }
 }
 
@@ -146,10 +136,6 @@ mod tests {
             assert_eq!(found, expected, "{subject}");
         }
         assert_eq!(subjects.list(b"fraud.v1.list.blocked-bins"), "blocked-bins");
-        let mut verdict = Vec::new();
-        subjects.write_verdict("p", Decision::Review, &mut verdict);
-        assert_eq!(verdict, b"fraud.v1.verdict.p.review");
-        assert!(Kind::ALL.into_iter().all(|kind| Kind::of_sid(kind.sid()) == Some(kind)));
-        assert_eq!((Kind::of_sid(0), Kind::of_sid(9)), (None, Some(Kind::Discovery)));
+        assert_eq!(subjects.verdict("p", Decision::Review).as_str(), "fraud.v1.verdict.p.review");
     }
 }

@@ -1,37 +1,23 @@
-//! The scoring thread: it owns the core and the connection, finds a broker, and finds one again for ever. Other threads
+//! The scoring thread: it owns the core and the client, finds a broker, and serves until it is told to end. Other threads
 //! command it and watch its state.
 
 use std::{io, sync::Arc, thread::JoinHandle};
 
-use async_nats::ServerAddr;
 use tokio::sync::{mpsc, watch};
 
 use super::{
     answering::Answering,
-    link::{self, Backoff, ConnectError, Link, Outbox},
+    broker::{self, Broker, BrokerError},
+    discovery,
     metrics::Metrics,
+    outbox::Outbox,
     queue::Queue,
-    session::{self, Command, End, Work},
+    session::{self, Command, End, State, Work},
 };
 use crate::config::NatsConfig;
 
 /// Commands that may wait: reloads and one end.
 const COMMANDS_MAX: usize = 16;
-/// Servers that a cluster may tell of beside the configured ones.
-const SERVERS_MAX: usize = 64;
-
-/// What the scoring thread is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It looks for a broker.
-    Connecting,
-    /// It serves requests.
-    Serving,
-    /// It has answered everything and ended.
-    Drained,
-    /// It cannot serve until somebody changes something.
-    Failed(String),
-}
 
 /// The scoring thread, from outside.
 pub struct Worker {
@@ -49,16 +35,16 @@ impl Worker {
         let work = Work {
             answering,
             queue: Queue::new(nats.queue_max),
+            nats,
             commands: received,
-            unsent: Outbox::default(),
+            outbox: Outbox::default(),
             metrics,
+            state: announce,
             is_draining: false,
         };
         let thread = std::thread::Builder::new().name("scoring".into()).spawn(move || {
             // The loop yields by itself; a budget would only make it read less than it could.
-            let run = tokio::task::coop::unconstrained(run(nats, work, &announce));
-            let last = runtime.block_on(run);
-            announce.send_replace(last);
+            runtime.block_on(tokio::task::coop::unconstrained(run(work)));
         })?;
         Ok(Self { commands, state, thread })
     }
@@ -87,76 +73,58 @@ impl Worker {
     }
 }
 
-async fn run(nats: NatsConfig, mut work: Work, announce: &watch::Sender<State>) -> State {
-    let mut servers = Servers { known: nats.servers.clone(), next: 0 };
+async fn run(mut work: Work) {
+    let last = last_state(&mut work).await;
+    work.state.send_replace(last);
+}
+
+async fn last_state(work: &mut Work) -> State {
     let mut is_first = true;
     loop {
-        let Some(found) = find(&mut servers, &nats, &mut work, is_first).await else {
-            // Nothing was received that is not answered: without a connection there is nobody to write to.
-            return State::Drained;
+        let broker = match find(work, is_first).await {
+            Some(Ok(broker)) => broker,
+            Some(Err(error)) => return State::Failed(error.to_string()),
+            // Nothing was received that could be answered: without a connection there is nobody to answer to.
+            None => return State::Drained,
         };
-        let link = match found {
-            Ok(link) => link,
-            Err(error) => return State::Failed(error.to_string()),
-        };
-        let server = servers.learn(&link);
-        let metrics = work.metrics.clone();
-        metrics.connected.set(1);
         if !is_first {
-            metrics.reconnects.inc();
+            work.metrics.reconnects.inc();
         }
-        tracing::info!(server, version = link.info().version, "connected");
-        let ready = || {
-            announce.send_replace(State::Serving);
-        };
-        let end = session::serve(link, &mut work, is_first, ready).await;
-        metrics.connected.set(0);
-        session::answer_rest(&mut work);
-        match end {
+        match session::serve(broker, work).await {
             End::Drained => return State::Drained,
             End::Forbidden(message) => return State::Failed(format!("the broker does not permit it: {message}")),
             End::Broken(error) if work.is_draining => {
-                tracing::warn!(%error, "the connection broke before the broker had every answer");
+                tracing::warn!(%error, "ended before the broker had every answer");
                 return State::Drained;
             }
-            End::Broken(error) => tracing::warn!(%error, server, "the connection broke"),
-            End::Left => {}
+            End::Broken(error) => tracing::warn!(%error, "beginning anew"),
         }
-        announce.send_replace(State::Connecting);
+        work.state.send_replace(State::Connecting);
         is_first = false;
     }
 }
 
-/// Tries the servers in turn until one lets the service in. `None` when the end is commanded meanwhile.
-async fn find(
-    servers: &mut Servers,
-    nats: &NatsConfig,
-    work: &mut Work,
-    is_first: bool,
-) -> Option<Result<Link, ConnectError>> {
-    let mut backoff = Backoff::default();
-    loop {
-        for _ in 0..servers.known.len() {
-            let server = servers.turn();
-            let connected = tokio::select! {
-                connected = link::connect(&server, super::discovery::NAME, nats) => connected,
-                () = ended(work) => return None,
-            };
-            let error = match connected {
-                Ok(link) => return Some(Ok(link)),
-                Err(error) => error,
-            };
-            work.metrics.connect_failures.inc();
-            if is_first && error.needs_change() {
-                return Some(Err(error));
-            }
-            tracing::warn!(%error, attempt = backoff.attempts() + 1, "no broker; trying again until there is one");
-        }
+/// Tries the servers until one lets the service in. `None` when the end is commanded meanwhile.
+async fn find(work: &mut Work, is_first: bool) -> Option<Result<Broker, BrokerError>> {
+    let nats = work.nats.clone();
+    for attempt in 1.. {
+        let connected = tokio::select! {
+            connected = broker::connect(&nats, discovery::NAME) => connected,
+            () = ended(work) => return None,
+        };
+        let error = match connected {
+            Ok(broker) => return Some(Ok(broker)),
+            Err(error) if is_first && error.needs_change() => return Some(Err(error)),
+            Err(error) => error,
+        };
+        work.metrics.connect_failures.inc();
+        tracing::warn!(%error, attempt, "no broker; trying again until there is one");
         tokio::select! {
-            () = tokio::time::sleep(backoff.next_pause()) => {}
+            () = tokio::time::sleep(broker::pause(attempt + 1)) => {}
             () = ended(work) => return None,
         }
     }
+    None
 }
 
 /// Carries out commands until the end is commanded.
@@ -169,31 +137,5 @@ async fn ended(work: &mut Work) {
                 return;
             }
         }
-    }
-}
-
-/// The servers to try: the configured ones, and those that their cluster told of.
-struct Servers {
-    known: Vec<ServerAddr>,
-    next: usize,
-}
-
-impl Servers {
-    fn turn(&mut self) -> ServerAddr {
-        let server = self.known[self.next % self.known.len()].clone();
-        self.next = (self.next + 1) % self.known.len();
-        server
-    }
-
-    /// Adds the rest of the server's cluster; gives the server's address for logs.
-    fn learn(&mut self, link: &Link) -> String {
-        for text in &link.info().connect_urls {
-            let Ok(server) = text.parse::<ServerAddr>() else { continue };
-            let is_known = |known: &ServerAddr| known.host() == server.host() && known.port() == server.port();
-            if self.known.len() < SERVERS_MAX && !self.known.iter().any(is_known) {
-                self.known.push(server);
-            }
-        }
-        format!("{}:{}", link.info().host, link.info().port)
     }
 }

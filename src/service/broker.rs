@@ -1,0 +1,184 @@
+//! The connection to the broker as the configuration asks for it. What goes over it is not known here.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Request, RequestErrorKind};
+use futures_util::StreamExt as _;
+use rand::RngExt as _;
+use tokio::sync::mpsc;
+
+use crate::config::{Authentication, NatsConfig};
+
+/// A silent server is asked whether it lives this often; two questions without an answer end the connection.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// Events that may wait for the session.
+const EVENTS_MAX: usize = 256;
+/// The pause between two looks at whether a subscription has ended.
+const RETRY: Duration = Duration::from_millis(20);
+/// The pause before the second attempt to connect; it doubles from there.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause: a broker that comes back is found within this.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// Nobody listens there, or the network fails.
+    #[error("{servers} cannot be reached: {source}")]
+    Unreachable {
+        /// Hosts and ports.
+        servers: String,
+        /// Why.
+        source: async_nats::ConnectError,
+    },
+    /// The server does not let this client in, or what the client says about itself cannot be used.
+    #[error("{servers} refuses this client: {source}")]
+    Refused {
+        /// Hosts and ports.
+        servers: String,
+        /// Why.
+        source: async_nats::ConnectError,
+    },
+    /// A credentials file that cannot be used.
+    #[error("{} holds no usable credentials: {source}", path.display())]
+    Credentials {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server cannot send headers, which every reply needs.
+    #[error("{servers} runs nats-server {version}, which has no headers; 2.2 or newer is needed")]
+    TooOld {
+        /// Hosts and ports.
+        servers: String,
+        /// What it runs.
+        version: String,
+    },
+}
+
+impl BrokerError {
+    /// Whether somebody has to change a configuration before another attempt can succeed.
+    pub fn needs_change(&self) -> bool {
+        !matches!(self, Self::Unreachable { .. })
+    }
+}
+
+/// A connection that finds its broker again by itself, and what happens to it.
+pub struct Broker {
+    /// What reads and writes.
+    pub client: Client,
+    /// What happened, in its order.
+    pub events: mpsc::Receiver<Event>,
+}
+
+/// Tries every server once. Files are read anew by each call, so that a renewed one is picked up.
+pub async fn connect(config: &NatsConfig, name: &str) -> Result<Broker, BrokerError> {
+    let (happened, events) = mpsc::channel(EVENTS_MAX);
+    let options = options(config).await?.name(name).event_callback(move |event| {
+        let happened = happened.clone();
+        async move {
+            // A session that has ended needs no events.
+            let _ = happened.send(event).await;
+        }
+    });
+    let servers = config.servers_text();
+    let client = match options.connect(config.servers.clone()).await {
+        Ok(client) => client,
+        Err(source) => {
+            return Err(match source.kind() {
+                ConnectErrorKind::AuthorizationViolation
+                | ConnectErrorKind::Authentication
+                | ConnectErrorKind::ServerParse
+                // A file that cannot be used; a handshake that fails is an IO error.
+                | ConnectErrorKind::Tls => BrokerError::Refused { servers, source },
+                _ => BrokerError::Unreachable { servers, source },
+            });
+        }
+    };
+    let info = client.server_info();
+    if !info.headers {
+        return Err(BrokerError::TooOld { servers, version: info.version });
+    }
+    Ok(Broker { client, events })
+}
+
+async fn options(config: &NatsConfig) -> Result<ConnectOptions, BrokerError> {
+    let options = match &config.authentication {
+        Authentication::None => ConnectOptions::new(),
+        Authentication::Password { user, password } => {
+            ConnectOptions::with_user_and_password(user.clone(), password.expose().to_owned())
+        }
+        Authentication::Nkey(seed) => ConnectOptions::with_nkey(seed.expose().trim().to_owned()),
+        Authentication::Credentials(path) => ConnectOptions::with_credentials_file(path)
+            .await
+            .map_err(|source| BrokerError::Credentials { path: path.clone(), source })?,
+    };
+    let mut options = options
+        .ping_interval(PING_INTERVAL)
+        .subscription_capacity(config.subscription_capacity)
+        .client_capacity(config.client_capacity)
+        .reconnect_delay_callback(pause);
+    if let Some(authorities) = &config.tls_ca {
+        options = options.require_tls(true).add_root_certificates(authorities.clone());
+    }
+    if let Some(files) = &config.tls_client {
+        options = options.require_tls(true).add_client_certificate(files.certificate.clone(), files.key.clone());
+    }
+    Ok(options)
+}
+
+/// How long to wait before an attempt, the first being 1: not at all, then longer and longer, each with jitter so that
+/// many services do not come back at once.
+pub fn pause(attempt: usize) -> Duration {
+    let Some(doublings) = attempt.checked_sub(2) else { return Duration::ZERO };
+    let doubled = PAUSE_MIN.saturating_mul(1 << doublings.min(16));
+    doubled.min(PAUSE_MAX).mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+/// Waits until the server has dealt with everything that was sent so far. `subject` is one that the client may listen
+/// to; what comes on it meanwhile is dropped.
+///
+/// The end of a subscription is the one thing that a server confirms through this client.
+pub async fn round_trip(client: &Client, subject: String) -> io::Result<()> {
+    let mut probe = client.subscribe(subject).await.map_err(io::Error::other)?;
+    probe.drain().await.map_err(io::Error::other)?;
+    while probe.next().await.is_some() {}
+    Ok(())
+}
+
+/// Blocks this thread until nobody listens to a subject any more, as another connection sees it, or until `patience` is
+/// over: `false`.
+pub fn wait_unheard(config: &NatsConfig, subject: &str, patience: Duration) -> bool {
+    let watch = async {
+        let Ok(Broker { client, .. }) = connect(config, "gavel-end").await else { return false };
+        loop {
+            let request = Request::new().timeout(Some(RETRY));
+            match client.send_request(subject.to_owned(), request).await {
+                Err(error) if error.kind() == RequestErrorKind::NoResponders => return true,
+                Ok(_) | Err(_) => tokio::time::sleep(RETRY).await,
+            }
+        }
+    };
+    // A thread that runs one runtime cannot run another.
+    let of_its_own = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        runtime.block_on(async { tokio::time::timeout(patience, watch).await.ok() })
+    };
+    std::thread::scope(|scope| scope.spawn(of_its_own).join()).is_ok_and(|unheard| unheard == Some(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_stay_bounded() {
+        let expected_ms = [0, 0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000];
+        for (attempt, expected_ms) in expected_ms.into_iter().enumerate() {
+            let pause = pause(attempt).as_millis();
+            assert!((expected_ms / 2..=expected_ms).contains(&pause), "{pause} of {expected_ms}");
+        }
+        assert!(pause(usize::MAX) <= PAUSE_MAX);
+    }
+}

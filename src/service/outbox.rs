@@ -1,0 +1,55 @@
+//! Messages on their way to the broker, kept until the client takes them. It sends nothing by itself.
+
+use async_nats::{HeaderMap, HeaderValue, Subject, message::OutboundMessage};
+use bytes::Bytes;
+
+/// Answers and copies of verdicts, in their order.
+#[derive(Default)]
+pub struct Outbox {
+    waiting: Vec<OutboundMessage>,
+}
+
+impl Outbox {
+    /// Adds a message.
+    pub fn publish(&mut self, subject: Subject, headers: HeaderMap, payload: Bytes) {
+        let headers = (!headers.is_empty()).then_some(headers);
+        self.waiting.push(OutboundMessage { subject, reply: None, payload, headers });
+    }
+
+    /// How many messages wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Takes out all of them; `spare` becomes the room for the next ones.
+    pub fn exchange(&mut self, spare: Vec<OutboundMessage>) -> Vec<OutboundMessage> {
+        std::mem::replace(&mut self.waiting, spare)
+    }
+}
+
+/// A header's value from text of the outside: whatever would end the line, and every other control character, becomes a
+/// blank.
+pub(super) fn header_text(text: &str) -> HeaderValue {
+    if text.bytes().any(|byte| byte.is_ascii_control()) {
+        HeaderValue::from(text.replace(|letter: char| letter.is_ascii_control(), " "))
+    } else {
+        HeaderValue::from(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_cannot_forge_another() {
+        for (text, expected) in [("", ""), ("Caf\u{e9}", "Caf\u{e9}"), ("a\r\nX: y\u{0}\u{7f}", "a  X: y  ")] {
+            assert_eq!(header_text(text).as_str(), expected);
+        }
+    }
+}
