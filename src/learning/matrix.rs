@@ -38,6 +38,11 @@ impl Matrix {
         self.frauds.iter().filter(|fraud| **fraud).count()
     }
 
+    /// Row after row; what is missing is no number.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
     /// A row's values.
     pub fn row(&self, index: usize) -> &[f64] {
         &self.values[index * self.columns()..][..self.columns()]

@@ -7,4 +7,12 @@ mod bins;
 pub mod additive;
 mod grow;
 pub mod boost;
+pub mod forest;
 pub mod metrics;
+pub mod logistic;
+pub mod calibrate;
+pub mod learner;
+pub mod train;
+
+#[cfg(test)]
+mod tests;
