@@ -66,11 +66,13 @@ pub(super) fn balanced(frauds: &[bool]) -> Vec<f64> {
 mod tests {
     use super::*;
 
+    type Case<'c> = (&'c [f64], &'c [bool], usize, &'c [f64], f64);
+
     #[test]
     fn every_value_falls_beside_its_neighbours() {
         let missing = f64::NAN;
-        // (values, frauds, bins, edges, fill)
-        let cases: &[(&[f64], &[bool], usize, &[f64], f64)] = &[
+        // values, frauds, bins; edges, fill
+        let cases: &[Case<'_>] = &[
             (&[], &[], 4, &[], 0.0),
             (&[missing], &[true], 4, &[], 0.0),
             (&[3.0, 1.0, 2.0], &[false; 3], 100, &[1.5, 2.5], 0.0),

@@ -147,7 +147,9 @@ pub(super) fn grow(
     };
     let total = |rows: &[u32]| {
         let mut total = Pull::default();
-        rows.iter().for_each(|row| total += pulls[*row as usize]);
+        for row in rows {
+            total += pulls[*row as usize];
+        }
         total
     };
     let node = |pull: Pull| GrownNode {

@@ -94,14 +94,14 @@ impl<D: Data<Elem = f64>, T: AsSingleTargets<Elem = bool>> Fit<ArrayBase<D, Ix2>
             .map_err(|error| failed(&error))?;
         // linfa takes the class it saw more often for the positive one; ours is fraud.
         let sign = if fitted.labels().pos.class { 1.0 } else { -1.0 };
-        let term = |(((weight, (low, high)), mean), scale): (((&f64, &(f64, f64)), f64), f64)| LinearTerm {
-            low: *low,
-            high: *high,
-            mean,
-            scale: 1.0 / scale,
+        let term = |(feature, weight): (usize, &f64)| LinearTerm {
+            low: ranges[feature].0,
+            high: ranges[feature].1,
+            mean: offsets[feature],
+            scale: 1.0 / scales[feature],
             weight: weight * sign,
         };
-        let terms = fitted.params().iter().zip(&ranges).zip(offsets).zip(scales).map(term).collect();
+        let terms = fitted.params().iter().enumerate().map(term).collect();
         Ok(Linear { base: fitted.intercept() * sign, fills, terms })
     }
 }

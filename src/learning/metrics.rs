@@ -81,7 +81,9 @@ pub fn measure(rows: &[Scored], resamples: usize, seed: u64) -> Values {
     seen.dedup();
     let room = seen.last().map_or(0, |last| *last as usize + 1);
     let mut once = vec![0.0; room];
-    seen.iter().for_each(|card| once[*card as usize] = 1.0);
+    for card in &seen {
+        once[*card as usize] = 1.0;
+    }
     let whole = ranked.values(&once);
     let resampled = in_parallel(resamples, |part| {
         let mut random = stream(seed, part as u64);
@@ -233,7 +235,9 @@ impl Ranked<'_> {
                         caught.push(*card as usize);
                     }
                 }
-                caught.into_iter().for_each(|card| found[card] = true);
+                for card in caught {
+                    found[card] = true;
+                }
             }
         }
         let days = self.days.len() as f64;
