@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use gavel::commands::{check, score, serve, simulate};
+use gavel::commands::{check, evaluate, features, score, serve, simulate, train};
 
 #[derive(Parser)]
 #[command(name = "gavel", version, about)]
@@ -20,6 +20,12 @@ enum Command {
     Score(score::ScoreArguments),
     /// Write a labelled stream with named patterns of fraud
     Simulate(simulate::SimulateArguments),
+    /// Write the features of each transaction
+    Features(features::FeaturesArguments),
+    /// Learn a model from labelled transactions
+    Train(train::TrainArguments),
+    /// Measure a model on labelled transactions
+    Evaluate(evaluate::EvaluateArguments),
     /// Serve verdicts over NATS
     Serve(serve::ServeArguments),
 }
@@ -29,6 +35,9 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Features(arguments) => features::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
     }
 }

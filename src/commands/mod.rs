@@ -5,3 +5,7 @@ pub mod check;
 pub mod score;
 pub mod simulate;
 pub mod serve;
+mod learning;
+pub mod features;
+pub mod train;
+pub mod evaluate;

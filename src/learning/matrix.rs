@@ -1,7 +1,5 @@
 //! Rows of features with what became of them. It computes no feature and drops no row by itself.
 
-use std::ops::Range;
-
 /// Rows of features, and of each row its label, its time and its card.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matrix {
@@ -67,20 +65,21 @@ impl Matrix {
     /// The rows for which `keep` is true, in order.
     #[must_use]
     pub fn select(&self, mut keep: impl FnMut(usize) -> bool) -> Self {
+        self.labelled(|index| keep(index).then_some(self.frauds[index]))
+    }
+
+    /// The rows for which `label` tells whether they are fraud, in order.
+    #[must_use]
+    pub fn labelled(&self, mut label: impl FnMut(usize) -> Option<bool>) -> Self {
         let mut selected = Self::new(self.names.clone());
-        for index in (0..self.rows()).filter(|index| keep(*index)) {
+        for index in 0..self.rows() {
+            let Some(fraud) = label(index) else { continue };
             selected.values.extend_from_slice(self.row(index));
-            selected.frauds.push(self.frauds[index]);
+            selected.frauds.push(fraud);
             selected.times_ms.push(self.times_ms[index]);
             selected.cards.push(self.cards[index]);
         }
         selected
-    }
-
-    /// The rows of a half-open period.
-    #[must_use]
-    pub fn period(&self, period_ms: Range<i64>) -> Self {
-        self.select(|index| period_ms.contains(&self.times_ms[index]))
     }
 
     /// A row as a model takes it.

@@ -1,6 +1,8 @@
 //! Training with linfa: data sets, learners, calibration, evaluation. It serves nothing.
 
+pub mod features;
 pub mod matrix;
+pub mod extract;
 mod sample;
 mod parallel;
 mod bins;
@@ -13,6 +15,7 @@ pub mod logistic;
 pub mod calibrate;
 pub mod learner;
 pub mod train;
+pub mod report;
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,10 @@ use super::{
     sample::{below, stream},
 };
 use crate::scoring::{
-    model::{FeatureSource, Header, Metrics, Model, ModelError, Period, Reference, Training, write},
+    model::{
+        Calibration, EnsemblePlain, FeatureSource, Header, Metrics, Model, ModelError, Period, Plain, Reference,
+        Training, units_of, write,
+    },
     time::Timestamp,
 };
 
@@ -111,6 +114,33 @@ pub fn train(rows: &Matrix, test: Option<(&Matrix, Range<i64>)>, recipe: &Recipe
         values: measure(&score(&model, test), RESAMPLES, recipe.seed),
     });
     Ok(write(&header, &plain))
+}
+
+/// A model that asks for the recipe's features and knows nothing: its score is as good as zero.
+pub fn untrained(recipe: &Recipe) -> Result<Model, ModelError> {
+    let nothing = Reference { edges: Vec::new(), shares: vec![0.0], missing: 1.0 };
+    let source = |(name, expression): &(String, String)| FeatureSource {
+        name: name.clone(),
+        expression: expression.clone(),
+        missing: 0.0,
+        importance: 0.0,
+        reference: nothing.clone(),
+    };
+    let header = Header {
+        name: recipe.name.clone(),
+        learner: recipe.learner.name().to_owned(),
+        engine: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: recipe.seed,
+        base_currency: recipe.base_currency.clone(),
+        parameters: recipe.learner.settings(),
+        training: Training { period: period(&(0..0)), maturity_ms: recipe.maturity_ms, rows: 0, frauds: 0 },
+        calibration: Calibration { method: "none".to_owned(), slope: 1.0, intercept: 0.0, rows: 0 },
+        test: None,
+        score: nothing.clone(),
+        features: recipe.features.iter().map(source).collect(),
+    };
+    let plain = EnsemblePlain { base: units_of(f64::NEG_INFINITY), trees: Vec::new() };
+    Model::read(&write(&header, &Plain::Ensemble(plain)))
 }
 
 /// The rows with the model's probabilities.

@@ -13,15 +13,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DEPTH_MAX, EnsemblePlain, FEATURES_MAX, LOG_ODDS_LIMIT, LinearPlain, LinearTerm, Plain, TreeNode, TreePlain,
+    FEATURES_MAX, LOG_ODDS_LIMIT, Plain,
+    error::{FILE_MAX_BYTES, FORMAT, MAGIC, ModelError},
+    linear::{LinearPlain, LinearTerm},
+    trees::{DEPTH_MAX, EnsemblePlain, TreeNode, TreePlain},
 };
 use crate::scoring::{money::Currency, time::Timestamp};
-
-/// The newest format that this engine reads and the one it writes.
-pub const FORMAT: u32 = 1;
-
-/// A model file is at most this large: 4,096 full trees take 14 MiB.
-pub const FILE_MAX_BYTES: usize = 64 << 20;
 
 /// Trees in one model: at 1 µs a hundred, more could not be served in time.
 const TREES_MAX: usize = 4_096;
@@ -38,56 +35,11 @@ const BUCKETS_MAX: usize = 64;
 /// Values of nodes stay within ±64 in log-odds, so that differences of two fit in 32 bits.
 const NODE_VALUE_LIMIT: i32 = (1 << 30) - 1;
 
-const MAGIC: &str = "gavel-model";
 const HASH_WORD: &[u8] = b"\nblake3 ";
 const LEAF: u8 = u8::MAX;
 const _: () = assert!(FEATURES_MAX <= LEAF as usize);
 const KIND_LINEAR: u8 = 1;
 const KIND_ENSEMBLE: u8 = 2;
-
-/// Why a file is not a model that can be served.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ModelError {
-    /// The first line is not that of a model file.
-    #[error("this is not a model file: it does not begin with `{MAGIC}`")]
-    NotAModel,
-    /// Written by a newer engine.
-    #[error("the model file has format {0}, this engine reads up to {FORMAT}: it was written by a newer one")]
-    TooNew(u32),
-    /// Larger than any model.
-    #[error("the model file has {0} bytes, at most {FILE_MAX_BYTES} are read")]
-    TooLarge(usize),
-    /// Cut short, or with something added.
-    #[error("the model file has {found} bytes where its first line promises {promised}: it is damaged")]
-    Length {
-        /// How long it is.
-        found: usize,
-        /// How long its first line makes it.
-        promised: usize,
-    },
-    /// The content does not have the hash that the last line names.
-    #[error("the model file's content does not match its hash: it is damaged")]
-    Hash,
-    /// The header is not what this format's header is.
-    #[error("the model file's header: {0}")]
-    Header(String),
-    /// Parts of the file contradict each other.
-    #[error("the model file contradicts itself: {0}")]
-    Inconsistent(String),
-}
-
-impl ModelError {
-    /// A stable code, for metrics and logs.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NotAModel => "not_a_model",
-            Self::TooNew(_) => "model_too_new",
-            Self::TooLarge(_) => "model_too_large",
-            Self::Length { .. } | Self::Hash => "model_damaged",
-            Self::Header(_) | Self::Inconsistent(_) => "model_inconsistent",
-        }
-    }
-}
 
 /// What a model says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,15 +1,15 @@
 //! A trained model: read from its file, compiled to a flat form, asked for a probability and for what each feature
 //! contributed. It learns nothing, and reading it runs no code.
 
+mod error;
 mod linear;
 mod trees;
 pub mod file;
 
 use std::sync::Arc;
 
-pub use self::file::{
-    Calibration, FeatureSource, Header, Interval, Metrics, ModelError, Period, Reference, Training, write,
-};
+pub use self::error::{FILE_MAX_BYTES, FORMAT, ModelError};
+pub use self::file::{Calibration, FeatureSource, Header, Interval, Metrics, Period, Reference, Training, write};
 pub use self::linear::{LinearPlain, LinearTerm};
 pub use self::trees::{DEPTH_MAX, EnsemblePlain, TreeNode, TreePlain};
 
