@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use gavel::commands::{check, evaluate, features, score, serve, simulate, train};
+use gavel::commands::{check, evaluate, features, load, score, serve, simulate, train};
 
 #[derive(Parser)]
 #[command(name = "gavel", version, about)]
@@ -28,6 +28,8 @@ enum Command {
     Evaluate(evaluate::EvaluateArguments),
     /// Serve verdicts over NATS
     Serve(serve::ServeArguments),
+    /// Measure a service under load, as an open-loop processor
+    Load(load::LoadArguments),
 }
 
 fn main() -> ExitCode {
@@ -39,5 +41,6 @@ fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
     }
 }

@@ -9,3 +9,4 @@ mod learning;
 pub mod features;
 pub mod train;
 pub mod evaluate;
+pub mod load;

@@ -12,6 +12,7 @@ pub mod answering;
 pub mod session;
 pub mod worker;
 pub mod http;
+pub mod client;
 pub mod logging;
 pub mod signals;
 pub mod running;

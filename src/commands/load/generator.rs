@@ -1,0 +1,272 @@
+//! An open-loop processor: it sends at the times it means to, whether or not answers come, and measures from those times.
+//! A service that falls behind cannot make it slow down and so hide its own delay.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_nats::{Client, Message, Subject, Subscriber};
+use futures_util::{FutureExt as _, StreamExt as _};
+use hdrhistogram::Histogram;
+use tokio::sync::Notify;
+
+use super::messages::Messages;
+use crate::{
+    config::NatsConfig,
+    service::client::{self, ClientError},
+};
+
+/// How many may be on their way on one connection when the rate is `max`: enough to keep every process busy, and far
+/// less than any of their queues hold.
+const WINDOW: u64 = 256;
+/// Moments of sending that a connection remembers. An answer later than so many requests counts as none.
+const REMEMBERED: usize = 1 << 20;
+/// How long to wait for answers once everything is sent.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Latencies are recorded in nanoseconds up to a minute, to three digits.
+const LATENCY_MAX_NS: u64 = 60_000_000_000;
+
+/// How fast to send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Rate {
+    /// So many a second, at even distances.
+    PerSecond(f64),
+    /// As fast as answers come: a bounded number is on its way at any time.
+    Max,
+}
+
+impl std::str::FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "max" {
+            return Ok(Self::Max);
+        }
+        let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate > 0.0 && *rate <= 1e7);
+        rate.map(Self::PerSecond).ok_or_else(|| "expected requests per second above zero, or `max`".to_owned())
+    }
+}
+
+/// What came of a run.
+pub(super) struct Outcome {
+    pub(super) sent: u64,
+    pub(super) answered: u64,
+    pub(super) refused: u64,
+    pub(super) elapsed: Duration,
+    pub(super) latency_ns: Histogram<u64>,
+}
+
+/// What a connection's sender and receiver share.
+struct Shared {
+    start: Instant,
+    /// For each request of the last `REMEMBERED` the nanosecond it was meant to be sent at, plus one; 0 once answered.
+    meant_ns: Vec<AtomicU64>,
+    sent: AtomicU64,
+    received: AtomicU64,
+    is_sent: AtomicBool,
+    progress: Notify,
+}
+
+/// What the receiver of one connection found.
+struct Received {
+    answered: u64,
+    refused: u64,
+    last_ns: u64,
+    latency_ns: Histogram<u64>,
+}
+
+/// Sends for so long on so many connections, and waits for the answers.
+pub(super) async fn run(
+    nats: &NatsConfig,
+    messages: &Arc<Messages>,
+    rate: Rate,
+    duration: Duration,
+    connections: u64,
+) -> Result<Outcome, ClientError> {
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        clients.push(client::connect(nats, "gavel-load").await?);
+    }
+    let start = Instant::now() + Duration::from_millis(50);
+    let (mut senders, mut receivers) = (Vec::new(), Vec::new());
+    for (first, client) in (0_u64..).zip(clients) {
+        let shared = Arc::new(Shared {
+            start,
+            meant_ns: (0..REMEMBERED).map(|_| AtomicU64::new(0)).collect(),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            is_sent: AtomicBool::new(false),
+            progress: Notify::new(),
+        });
+        let inbox = client.new_inbox();
+        // A subscription can only fail when the connection has just ended; the run then shows it as unanswered.
+        let Ok(answers) = client.subscribe(format!("{inbox}.*")).await else { continue };
+        // The subscription must be there before the first answer.
+        let _ = client.flush().await;
+        receivers.push(tokio::spawn(receive(answers, shared.clone())));
+        let sender = Sender { client, inbox, messages: messages.clone(), shared, first, step: connections };
+        senders.push(match rate {
+            Rate::Max => tokio::spawn(sender.send_freely(duration)),
+            Rate::PerSecond(rate) => {
+                let handle = tokio::runtime::Handle::current();
+                tokio::task::spawn_blocking(move || sender.send_paced(rate, duration, &handle))
+            }
+        });
+    }
+    let mut sent = 0;
+    for sender in senders {
+        sent += sender.await.unwrap_or(0);
+    }
+    let mut total = Received::new();
+    for receiver in receivers {
+        if let Ok(received) = receiver.await {
+            total.answered += received.answered;
+            total.refused += received.refused;
+            total.last_ns = total.last_ns.max(received.last_ns);
+            // Both have the same bounds, so they add up.
+            let _ = total.latency_ns.add(&received.latency_ns);
+        }
+    }
+    let elapsed = Duration::from_nanos(total.last_ns).max(duration);
+    Ok(Outcome { sent, answered: total.answered, refused: total.refused, elapsed, latency_ns: total.latency_ns })
+}
+
+struct Sender {
+    client: Client,
+    inbox: String,
+    messages: Arc<Messages>,
+    shared: Arc<Shared>,
+    /// The number of this connection's first message, and the distance to its next.
+    first: u64,
+    step: u64,
+}
+
+impl Sender {
+    /// Sends while fewer than a window are on their way.
+    async fn send_freely(self, duration: Duration) -> u64 {
+        let mut scratch = Vec::new();
+        tokio::time::sleep_until(self.shared.start.into()).await;
+        let mut sent = 0_u64;
+        while self.shared.start.elapsed() < duration {
+            if sent - self.shared.received.load(Ordering::Acquire) >= WINDOW {
+                // A lost answer must not stop the run.
+                let _ = tokio::time::timeout(Duration::from_millis(100), self.shared.progress.notified()).await;
+                continue;
+            }
+            let now_ns = self.shared.nanoseconds();
+            let (subject, reply, body) = self.prepare(sent, now_ns, &mut scratch);
+            if self.client.publish_with_reply(subject, reply, body).await.is_err() {
+                break;
+            }
+            sent += 1;
+        }
+        self.finish(sent).await
+    }
+
+    /// Sends each message at its own moment, or as soon after as this thread wakes.
+    fn send_paced(self, rate: f64, duration: Duration, runtime: &tokio::runtime::Handle) -> u64 {
+        let mut scratch = Vec::new();
+        let mut sent = 0_u64;
+        loop {
+            let number = self.first + sent * self.step;
+            let meant = Duration::from_secs_f64(number as f64 / rate);
+            if meant >= duration {
+                break;
+            }
+            let due = self.shared.start + meant;
+            let wait = due.saturating_duration_since(Instant::now());
+            if !wait.is_zero() {
+                std::thread::sleep(wait);
+            }
+            let (subject, reply, body) = self.prepare(sent, meant.as_nanos() as u64, &mut scratch);
+            let mut publish = std::pin::pin!(self.client.publish_with_reply(subject, reply, body));
+            // It waits only where the client's own queue is full; the moment it was meant for stays.
+            let published = match publish.as_mut().now_or_never() {
+                Some(published) => published,
+                None => runtime.block_on(publish),
+            };
+            if published.is_err() {
+                break;
+            }
+            sent += 1;
+        }
+        runtime.block_on(self.finish(sent))
+    }
+
+    fn prepare(&self, sent: u64, meant_ns: u64, scratch: &mut Vec<u8>) -> (Subject, Subject, bytes::Bytes) {
+        let (subject, body) = self.messages.message(self.first + sent * self.step, scratch);
+        self.shared.meant_ns[sent as usize % REMEMBERED].store(meant_ns + 1, Ordering::Release);
+        (subject, Subject::from(format!("{}.{sent}", self.inbox)), body)
+    }
+
+    async fn finish(self, sent: u64) -> u64 {
+        self.shared.sent.store(sent, Ordering::Release);
+        self.shared.is_sent.store(true, Ordering::Release);
+        // What is still in the client goes out; the receiver waits for its answers.
+        let _ = self.client.flush().await;
+        sent
+    }
+}
+
+async fn receive(mut answers: Subscriber, shared: Arc<Shared>) -> Received {
+    let mut received = Received::new();
+    let mut idle_since = Instant::now();
+    loop {
+        match tokio::time::timeout(Duration::from_millis(50), answers.next()).await {
+            Ok(None) => return received,
+            Ok(Some(answer)) => {
+                received.take(&answer, &shared);
+                while let Some(Some(answer)) = answers.next().now_or_never() {
+                    received.take(&answer, &shared);
+                }
+                shared.received.store(received.answered + received.refused, Ordering::Release);
+                shared.progress.notify_one();
+                idle_since = Instant::now();
+            }
+            Err(_) => {}
+        }
+        if shared.is_sent.load(Ordering::Acquire) {
+            let all = received.answered + received.refused >= shared.sent.load(Ordering::Acquire);
+            if all || idle_since.elapsed() > PATIENCE {
+                return received;
+            }
+        } else {
+            idle_since = Instant::now();
+        }
+    }
+}
+
+impl Received {
+    fn new() -> Self {
+        // The bounds are constants that the histogram takes.
+        let latency_ns = Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3).expect("good bounds");
+        Self { answered: 0, refused: 0, last_ns: 0, latency_ns }
+    }
+
+    fn take(&mut self, answer: &Message, shared: &Shared) {
+        let now_ns = shared.nanoseconds();
+        let number = answer.subject.rsplit('.').next().and_then(|number| number.parse::<usize>().ok());
+        let Some(number) = number else { return };
+        // An answer that comes twice counts once.
+        let meant_ns = shared.meant_ns[number % REMEMBERED].swap(0, Ordering::AcqRel);
+        let Some(meant_ns) = meant_ns.checked_sub(1) else { return };
+        let error = |headers: &async_nats::HeaderMap| headers.get("Nats-Service-Error-Code").is_some();
+        if answer.status.is_some() || answer.headers.as_ref().is_some_and(error) {
+            self.refused += 1;
+        } else {
+            self.answered += 1;
+            self.latency_ns.saturating_record(now_ns.saturating_sub(meant_ns).max(1));
+        }
+        self.last_ns = now_ns;
+    }
+}
+
+impl Shared {
+    fn nanoseconds(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
