@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use gavel::commands::{check, evaluate, features, load, score, serve, simulate, train};
+use gavel::commands::{check, demo, evaluate, features, load, score, serve, simulate, train};
 
 #[derive(Parser)]
 #[command(name = "gavel", version, about)]
@@ -14,6 +14,8 @@ struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Watch a broker, the service and a processor at work
+    Demo(demo::DemoArguments),
     /// Check the types, examples and lint of a rule set
     Check(check::CheckArguments),
     /// Score a file through the same code as the service, without a broker
@@ -34,6 +36,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),

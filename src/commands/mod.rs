@@ -10,3 +10,4 @@ pub mod features;
 pub mod train;
 pub mod evaluate;
 pub mod load;
+pub mod demo;

@@ -8,7 +8,7 @@ use crate::scoring::{
 };
 
 /// Appends every field but `id` and `time`, each with a comma before it, and the closing brace.
-pub(super) fn push_rest(out: &mut Vec<u8>, transaction: &Transaction<'_>, schema: &AttributeSchema) {
+pub(in crate::commands) fn push_rest(out: &mut Vec<u8>, transaction: &Transaction<'_>, schema: &AttributeSchema) {
     for field in Field::FIXED {
         match field {
             // Where it came from is told by the subject.

@@ -10,6 +10,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use clap::Args;
 use serde::Serialize;
 
+pub(super) use self::body::push_rest;
 use self::{
     generator::{Outcome, Rate},
     messages::Messages,
