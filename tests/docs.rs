@@ -101,3 +101,13 @@ fn the_alerts_are_rules_of_prometheus_over_metrics_that_exist() {
         Err(error) => eprintln!("NOT CHECKED: promtool is not here ({error}), so the alerts were not parsed"),
     }
 }
+
+#[test]
+fn every_page_is_in_the_readme() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    for entry in fs::read_dir(folder).expect("the folder is readable") {
+        let name = entry.expect("the folder stays readable").file_name().into_string().expect("names are UTF-8");
+        let is_page = Path::new(&name).extension().is_some_and(|ending| ending == "md");
+        assert!(!is_page || README.contains(&format!("(docs/{name})")), "docs/{name} is not linked");
+    }
+}

@@ -9,7 +9,7 @@ use super::{
     token::{self, Token, tokenize, unquote},
 };
 use crate::scoring::{
-    money::{AMOUNT_LIMIT_MINOR, Currency},
+    money::{Currency, Money, NotMoney},
     time::parse_span_ms,
 };
 
@@ -365,22 +365,17 @@ impl<'s> Parser<'s> {
             self.findings.push(finding.maybe_hint(hint));
             return None;
         };
-        let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-        let exponent = currency.exponent() as usize;
-        if decimals > exponent {
-            let plural = if decimals == 1 { "" } else { "s" };
-            let message = format!("`{number} {code}` has {decimals} decimal{plural}, {code} has {exponent}");
-            self.findings.push(Finding::error(codes::MONEY, &whole, message));
-            return None;
-        }
-        let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-        let minor = format!("{digits}{:0<zeros$}", "", zeros = exponent - decimals).parse::<i64>().ok();
-        let minor = minor.filter(|minor| *minor < AMOUNT_LIMIT_MINOR);
-        if minor.is_none() {
-            let message = format!("`{number} {code}` is more than any transaction can hold");
-            self.findings.push(Finding::error(codes::MONEY, &whole, message));
-        }
-        minor.map(|minor| Kind::Money { minor, currency })
+        let message = match Money::minor_of(number, currency) {
+            Ok(minor) => return Some(Kind::Money { minor, currency }),
+            Err(NotMoney::Decimals { found, .. }) => {
+                let plural = if found == 1 { "" } else { "s" };
+                format!("`{number} {code}` has {found} decimal{plural}, {code} has {}", currency.exponent())
+            }
+            // The token is a number and the currency is known, so it can only be too large.
+            Err(_) => format!("`{number} {code}` is more than any transaction can hold"),
+        };
+        self.findings.push(Finding::error(codes::MONEY, &whole, message));
+        None
     }
 
     /// `(…)`, or a tuple.

@@ -9,7 +9,7 @@ use super::{
     store::{Entry, Full},
 };
 use crate::scoring::{
-    money::{AMOUNT_LIMIT_MINOR, Country, Currency, Rates},
+    money::{Country, Money, NotMoney, Rates},
     time::{Timestamp, parse_span_ms},
     wire::is_card_number,
 };
@@ -225,22 +225,17 @@ fn table_word(value: &str, kind: TableType, rates: &Rates, texts: &mut Texts) ->
 }
 
 fn money_base_minor(text: &str, rates: &Rates) -> Result<i64, Trouble> {
-    let unlike = || Trouble::new("E404", "the value is not money").hint("expected a value such as `500 EUR`");
-    let (number, code) = text.split_once(' ').ok_or_else(unlike)?;
-    let currency = Currency::from_code(code.trim_start()).ok_or_else(unlike)?;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let exponent = currency.exponent() as usize;
-    if whole.is_empty() || !digits(whole) || !digits(fraction) || number.ends_with('.') {
-        return Err(unlike());
-    }
-    if fraction.len() > exponent {
-        let message = format!("the value has {} decimals, {} has {exponent}", fraction.len(), currency.code());
-        return Err(Trouble::new("E404", message));
-    }
-    let minor: Option<i64> = format!("{whole}{fraction:0<exponent$}").parse().ok();
-    let minor = minor.filter(|minor| *minor < AMOUNT_LIMIT_MINOR).ok_or_else(|| {
-        Trouble::new("E404", "the value has more than 15 digits, counted in the currency's minor unit")
+    let Money { minor, currency } = Money::parse(text).map_err(|problem| match problem {
+        NotMoney::Shape | NotMoney::Currency => {
+            Trouble::new("E404", "the value is not money").hint("expected a value such as `500 EUR`")
+        }
+        NotMoney::Decimals { found, currency } => {
+            let (code, exponent) = (currency.code(), currency.exponent());
+            Trouble::new("E404", format!("the value has {found} decimals, {code} has {exponent}"))
+        }
+        NotMoney::Large => {
+            Trouble::new("E404", "the value has more than 15 digits, counted in the currency's minor unit")
+        }
     })?;
     rates.to_base_minor(minor, currency).ok_or_else(|| {
         Trouble::new("E404", format!("{} has no rate to {}", currency.code(), rates.base().code()))

@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Range};
 use super::wording::{did_you_mean, shortened};
 use crate::scoring::{
     field::{AttributeSchema, Field},
-    money::Currency,
+    money::{Currency, Money},
     time::{HOUR_MS, MINUTE_MS, SECOND_MS, Timestamp, parse_span_ms},
     transaction::{LabelKind, OutcomeKind},
 };
@@ -226,13 +226,7 @@ pub(super) fn parse_money(text: &str) -> Option<(i64, Currency)> {
     let letters = text.find(|letter: char| letter.is_ascii_alphabetic())?;
     let (number, code) = text.split_at(letters);
     let currency = Currency::from_code(code)?;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let exponent = currency.exponent() as usize;
-    let plain = is_number(whole) && (is_number(fraction) || !number.contains('.')) && fraction.len() <= exponent;
-    if !plain {
-        return None;
-    }
-    format!("{whole}{fraction:0<exponent$}").parse().ok().map(|minor| (minor, currency))
+    Money::minor_of(number, currency).ok().map(|minor| (minor, currency))
 }
 
 pub(super) fn parse_outcome(text: &str) -> Result<(OutcomeKind, Option<Currency>), &'static str> {
