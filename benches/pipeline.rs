@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench pipeline`
 
+#![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
+
 use std::{hint::black_box, path::PathBuf, time::Instant};
 
 use gavel::{

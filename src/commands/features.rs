@@ -84,7 +84,9 @@ fn write(arguments: &FeaturesArguments, scorer: Scorer, names: &[String]) -> Res
     let (mut read, mut written, mut duplicates, mut refused) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut part = String::with_capacity(2 * PART_BYTES);
     part.push_str("id");
-    names.iter().for_each(|name| push_cell(&mut part, name));
+    for name in names.iter() {
+        push_cell(&mut part, name);
+    }
     part.push('\n');
     while let Some(row) = rows.next_row()? {
         read += 1;
@@ -103,14 +105,14 @@ fn write(arguments: &FeaturesArguments, scorer: Scorer, names: &[String]) -> Res
             Output::Duplicate { .. } | Output::Applied => {
                 duplicates += 1;
                 push_first(&mut part, row.transaction.as_ref().map_or("", |transaction| &transaction.id));
-                names.iter().for_each(|_| part.push(','));
+                part.extend(names.iter().map(|_| ','));
             }
             Output::Refused(refusal) => {
                 refused += 1;
                 let mut body = Vec::new();
                 refusal.encode(&mut body);
                 push_first(&mut part, &String::from_utf8_lossy(&body));
-                names.iter().for_each(|_| part.push(','));
+                part.extend(names.iter().map(|_| ','));
             }
         }
         part.push('\n');

@@ -85,14 +85,11 @@ pub fn extract(
         if matches!(transaction.kind, TransactionType::Refund | TransactionType::Reversal) {
             continue;
         }
-        let card = match cards.get(transaction.card.as_ref()) {
-            Some(card) => *card,
-            None => {
-                let next = cards.len() as u32;
-                cards.insert(transaction.card.clone().into_owned(), next);
-                next
-            }
-        };
+        let card = cards.get(transaction.card.as_ref()).copied().unwrap_or_else(|| {
+            let next = cards.len() as u32;
+            cards.insert(transaction.card.clone().into_owned(), next);
+            next
+        });
         let label_ms = row.label_time.map(Timestamp::unix_ms);
         if row.label == Some(true) {
             extraction.frauds.entry(card).or_default().push((time_ms, label_ms.unwrap_or(time_ms)));
