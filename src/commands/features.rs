@@ -84,7 +84,7 @@ fn write(arguments: &FeaturesArguments, scorer: Scorer, names: &[String]) -> Res
     let (mut read, mut written, mut duplicates, mut refused) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut part = String::with_capacity(2 * PART_BYTES);
     part.push_str("id");
-    for name in names.iter() {
+    for name in names {
         push_cell(&mut part, name);
     }
     part.push('\n');
