@@ -2,8 +2,8 @@
 
 mod body;
 mod echo;
-mod generator;
 mod messages;
+mod generator;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 

@@ -1,8 +1,8 @@
 //! Says in words what made a test true or what a feature found. The words are put together when a release is compiled;
 //! only values are filled in here. Values that identify a person or a card are never shown.
 
-mod phrase;
 mod shown;
+mod phrase;
 
 use super::{
     node::BoolId,
