@@ -115,3 +115,31 @@ async fn a_wrong_password_or_a_missing_permission_is_told_at_once() {
     let gavel = Gavel::start_with(broker.url(), "[nats]\nuser = \"full\"\npassword = \"right\"\n", &[]);
     gavel.wait_ready();
 }
+
+/// More comes than there is room for: what does not fit is refused at once, and every request gets one answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_fit_the_queue_is_refused() {
+    let broker = Broker::start();
+    let gavel = Gavel::start_with(broker.url(), "[nats]\nqueue_max = 1\n", &[]);
+    gavel.wait_ready();
+    let client = broker.client().await;
+    let mut answers = client.subscribe("answers").await.unwrap();
+    let sent = 5_000;
+    for id in 0..sent {
+        client.publish_with_reply("fraud.v1.score.p1.c_1", "answers", transaction(id).into()).await.unwrap();
+    }
+    let (mut verdicts, mut refused) = (0_u64, 0_u64);
+    while verdicts + refused < sent {
+        let answer = tokio::time::timeout(Duration::from_secs(10), answers.next()).await.unwrap().unwrap();
+        match answer.headers.as_ref().and_then(|headers| headers.get("Nats-Service-Error-Code")) {
+            None => verdicts += 1,
+            Some(code) => {
+                assert_eq!(code.as_str(), "503");
+                refused += 1;
+            }
+        }
+    }
+    assert!(verdicts > 0 && refused > 0, "{verdicts} verdicts, {refused} refused");
+    gavel.wait_metric("gavel_verdicts_total", "", verdicts as f64);
+    gavel.wait_metric("gavel_refusals_total", "overloaded", refused as f64);
+}
