@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use gavel::commands::{check, demo, evaluate, features, load, score, serve, simulate, train};
+use gavel::commands::{check, demo, evaluate, explain, features, load, score, serve, simulate, train};
 
 #[derive(Parser)]
 #[command(name = "gavel", version, about)]
@@ -18,6 +18,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Check the types, examples and lint of a rule set
     Check(check::CheckArguments),
+    /// Show one transaction of a file as the rules saw it
+    Explain(explain::ExplainArguments),
     /// Score a file through the same code as the service, without a broker
     Score(score::ScoreArguments),
     /// Write a labelled stream with named patterns of fraud
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Features(arguments) => features::run(&arguments),

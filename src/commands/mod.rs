@@ -9,5 +9,6 @@ mod learning;
 pub mod features;
 pub mod train;
 pub mod evaluate;
+pub mod explain;
 pub mod load;
 pub mod demo;

@@ -209,7 +209,9 @@ fn timeline(moments: &[Moment]) -> String {
         };
         let _ = write!(text, "{number:>5} {since:>8}  {:<summary_width$}  {result:<5}", moment.summary);
         let values = moment.atoms.iter().filter(|atom| atom.holds.is_none());
-        let values: Vec<String> = values.map(|atom| format!("{} = {}", atom.text, atom.value)).collect();
+        let mut values: Vec<String> = values.map(|atom| format!("{} = {}", atom.text, atom.value)).collect();
+        values.sort_unstable();
+        values.dedup();
         let _ = writeln!(text, "  {}", values.join(", "));
     }
     text
