@@ -8,11 +8,12 @@ use super::{
     describe::Phrases,
     environment::Environment,
     finding::{Finding, Findings, Severity},
+    index::{ConditionId, Index},
     lint,
     lower::{Full, Lowering, Value},
     parser::parse,
     print,
-    program::{ConditionId, Feature, FeatureId, FeatureSource, Program},
+    program::{Feature, FeatureId, FeatureSource, Program},
     share::share,
     typed::{Type, Typed},
 };
@@ -110,6 +111,7 @@ impl<'e> Compiler<'e> {
         program.filters = lowering.filters;
         program.nodes = lowering.builder.nodes;
         share(&mut program);
+        program.index = Index::new(&program.conditions, &program.nodes);
         (program, lowering.plan)
     }
 

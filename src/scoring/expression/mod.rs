@@ -23,6 +23,7 @@ pub mod scope;
 mod run;
 mod describe;
 pub mod atoms;
+mod index;
 pub mod program;
 mod share;
 pub mod compiler;
@@ -32,9 +33,10 @@ pub use codes::explain;
 pub use compiler::Compiler;
 pub use environment::{Define, Environment};
 pub use finding::{Finding, Severity, Within};
+pub use index::ConditionId;
 pub use memo::Memo;
 pub use print::aggregate_text;
-pub use program::{ConditionId, FeatureId, Program};
+pub use program::{FeatureId, Program};
 pub use scope::Scope;
 
 #[cfg(test)]

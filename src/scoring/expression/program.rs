@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{
     atoms::{self, Atom, Part},
     describe::{Told, ToldFeature},
+    index::{ConditionId, Index},
     lower::Filter,
     memo::Memo,
     node::{BoolId, IntegerId, Nodes, RealId},
@@ -17,10 +18,6 @@ use crate::scoring::{
     plan::{FilterBits, FilterId, OutcomeState, SettledBits},
     verdict::Decision,
 };
-
-/// A condition by its place: the first added is 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConditionId(pub u32);
 
 /// A feature by its place: the first added is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +38,7 @@ pub struct Program {
     pub(super) filters: Vec<Filter>,
     /// The test of each filter, one spelling for equal tests.
     pub(super) filter_texts: Vec<String>,
+    pub(super) index: Index,
     pub(super) bool_slots: usize,
     pub(super) integer_slots: usize,
     pub(super) real_slots: usize,
@@ -74,6 +72,7 @@ impl Program {
             feature_parts: Vec::new(),
             filters: Vec::new(),
             filter_texts: Vec::new(),
+            index: Index::default(),
             bool_slots: 0,
             integer_slots: 0,
             real_slots: 0,
@@ -139,10 +138,10 @@ impl Program {
         Some(value / feature.divisor)
     }
 
-    /// Replaces `out` by the conditions that could hold, ascending: those the index cannot rule out.
-    pub fn candidates(&self, _scope: &Scope<'_>, _memo: &mut Memo, out: &mut Vec<ConditionId>) {
-        out.clear();
-        out.extend((0..self.conditions.len()).map(|index| ConditionId(index as u32)));
+    /// Replaces `out` by the conditions that hold, ascending. Those that an index reaches cost nothing unless their field
+    /// has the value they ask for.
+    pub fn candidates(&self, scope: &Scope<'_>, memo: &mut Memo, out: &mut Vec<ConditionId>) {
+        self.index.holding(&self.conditions, &mut self.run(scope, memo), out);
     }
 
     /// Appends the comparisons that made a condition answer as it did, each with its value and its limit, joined by `; `.

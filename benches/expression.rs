@@ -1,0 +1,217 @@
+//! What the language costs: twenty typical predicates, a thousand rules on one transaction, ten thousand rules loaded,
+//! and the words of a reason. It asks no window: the answers of aggregates are given.
+
+use std::{collections::BTreeMap, fmt::Write as _, hint::black_box, sync::Arc};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use gavel::scoring::{
+    expression::{Compiler, ConditionId, Environment, FeatureId, Memo, Program, Scope},
+    field::{AttributeSchema, CHANNELS},
+    lists::{ListFile, Lists},
+    money::{Country, Currency, Rates},
+    plan::{AggregateType, AggregateValue, Plan},
+    time::Timestamp,
+    transaction::{Code, Transaction},
+};
+
+/// Predicates as analysts write them; about half of them hold for the transaction below.
+const PREDICATES: [&str; 20] = [
+    "amount > 40 EUR",
+    "amount < 5 EUR and count(card, 10m) > 8",
+    "country != issuer_country",
+    "mcc in [\"7995\", \"6051\", \"4829\"]",
+    "channel == \"ecom\" and amount > 500 EUR",
+    "amount / mean(amount, card, 7d, prior) > 5",
+    "sum(amount, card, 24h) > 1000 EUR",
+    "distinct(merchant, card, 1h) >= 5",
+    "night(time) and amount > 200 EUR",
+    "has(device) and count(device, 1h) > 10",
+    "merchant == \"m_17\"",
+    "ip in \"203.0.113.0/24\"",
+    "bin starts_with \"4111\"",
+    "since_last(card) < 30s",
+    "country in [\"FR\", \"DE\", \"NL\", \"BE\"]",
+    "not (channel == \"pos\") and entry_mode == \"manual\"",
+    "amount > 3 * mean(amount, card, 30d) or amount > 2000 EUR",
+    "merchant in list(\"watched\")",
+    "last(country, card) != country and age(card) > 1d",
+    "fraud_rate(terminal, 7d, delay 7d) > 0.05",
+];
+
+const COUNTRIES: [&str; 12] = ["FR", "DE", "NL", "BE", "ES", "IT", "PT", "PL", "SE", "US", "GB", "CH"];
+
+struct World {
+    schema: AttributeSchema,
+    rates: Rates,
+    lists: Lists,
+}
+
+impl World {
+    fn new() -> Self {
+        let euro = Currency::from_code("EUR").expect("EUR");
+        let mut entries = String::new();
+        for entry in 0..100_000 {
+            let _ = writeln!(entries, "watched_{entry}");
+        }
+        let mut problems = Vec::new();
+        let watched = Arc::new(ListFile::parse(entries.as_bytes(), &mut problems));
+        let lists = (0..10).map(|list| (format!("watched-{list}"), Arc::clone(&watched)));
+        let lists = lists.chain([("watched".to_owned(), Arc::clone(&watched))]).collect();
+        Self { schema: AttributeSchema::default(), rates: Rates::new(euro), lists: Lists::new(lists, BTreeMap::new()) }
+    }
+
+    fn compile(&self, sources: &[String]) -> (Program, Plan) {
+        let defines = BTreeMap::new();
+        let (schema, rates, lists) = (&self.schema, &self.rates, &self.lists);
+        let mut compiler = Compiler::new(Environment { schema, rates, lists, defines: &defines });
+        for source in sources {
+            let mut findings = Vec::new();
+            assert!(compiler.condition(source, &mut findings).is_some(), "{source}: {findings:?}");
+        }
+        let ratio = compiler.feature("amount / mean(amount, card, 7d, prior)", &mut Vec::new());
+        assert_eq!(ratio, Some(FeatureId(0)));
+        compiler.finish()
+    }
+
+    fn answers(&self, plan: &Plan) -> Vec<AggregateValue> {
+        let answer = |function: gavel::scoring::plan::Function| match function.answers(&self.schema) {
+            AggregateType::Integer => AggregateValue::Integer(3),
+            AggregateType::MoneyMinor => AggregateValue::Integer(12_400),
+            AggregateType::MoneyReal => AggregateValue::Real(4_133.333),
+            AggregateType::Real => AggregateValue::Real(0.01),
+            AggregateType::Duration => AggregateValue::Integer(90_000),
+            AggregateType::FieldValue(_) => {
+                Country::from_code("FR").map_or(AggregateValue::Missing, AggregateValue::Country)
+            }
+        };
+        plan.aggregates.iter().map(|aggregate| answer(aggregate.function)).collect()
+    }
+}
+
+fn transaction() -> Transaction<'static> {
+    let time = Timestamp::parse_rfc3339("2018-07-25T10:15:30.123Z").expect("a time");
+    Transaction {
+        merchant: Some("m_17".into()),
+        terminal: Some("term_9".into()),
+        mcc: Some(5732),
+        country: Country::from_code("FR"),
+        issuer_country: Country::from_code("DE"),
+        channel: Code::find(CHANNELS, "ecom"),
+        device: Some("d_1".into()),
+        ip: "203.0.113.9".parse().ok(),
+        bin: Some("411111".into()),
+        ..Transaction::plain("t-91", time, "c_4f2", 4599, Currency::from_code("EUR").expect("EUR"))
+    }
+}
+
+/// Rules as a bank has them: two thirds begin with an equality or a list test on a field, a third with none; three
+/// hundred different aggregates for a thousand rules.
+fn rules(count: usize) -> Vec<String> {
+    let keys = ["card", "device", "merchant", "terminal", "subnet(ip, 24)"];
+    let windows = ["10m", "1h", "6h", "24h", "7d"];
+    let rule = |place: usize| {
+        let aggregate = place % 300;
+        let (key, window) = (keys[aggregate % 5], windows[aggregate / 5 % 5]);
+        let at_least = 10 + place % 90;
+        let velocity = match aggregate / 25 {
+            0 => format!("count({key}, {window}) > {at_least}"),
+            1 => format!("sum(amount, {key}, {window}) > {at_least}00 EUR"),
+            2 => format!("distinct(country, {key}, {window}) > {at_least}"),
+            3 => format!("amount > {at_least} * mean(amount, {key}, {window}, prior)"),
+            4 => format!("max(amount, {key}, {window}) > {at_least}00 EUR"),
+            5 => format!("count({key}, {window}, prior) > {at_least}"),
+            6 => format!("sum(amount, {key}, {window}, prior) > {at_least}00 EUR"),
+            7 => format!("count({key}, {window}, where channel == \"pos\") > {at_least}"),
+            8 => format!("distinct(mcc, {key}, {window}) > {at_least}"),
+            9 => format!("amount > {at_least} * stddev(amount, {key}, {window})"),
+            10 => format!("sum(amount, {key}, {window}, where country == \"FR\") > {at_least}00 EUR"),
+            _ => format!("count({key}, {window}, where channel == \"ecom\") > {at_least}"),
+        };
+
+        let country = COUNTRIES[place / 7 % 12];
+        match place % 12 {
+            0 | 1 => format!("mcc == \"{:04}\" and amount > 20 EUR and {velocity}", 1000 + place % 4000),
+            2 => format!("merchant == \"m_{place}\" and {velocity}"),
+            3 => format!("country == \"{country}\" and channel == \"pos\" and {velocity}"),
+            4 => format!("issuer_country in [\"{country}\", \"US\"] and amount > 50 EUR and {velocity}"),
+            5 => format!("merchant in list(\"watched-{}\") and {velocity}", place % 10),
+            6 => format!("bin in [\"{}\", \"{}\"] and {velocity}", 400_000 + place, 500_000 + place),
+            7 => format!(
+                "country in [\"{country}\", \"ES\"] and mcc in [\"5732\", \"{:04}\"] and {velocity}",
+                2000 + place
+            ),
+            8 | 9 => format!("amount > {at_least} EUR and {velocity}"),
+            10 => format!("{velocity} and country != issuer_country"),
+            _ => format!("({velocity} or since_last(card) < {at_least}s) and hour(time) < {}", place % 23 + 1),
+        }
+    };
+    (0..count).map(rule).collect()
+}
+
+fn scope<'a>(transaction: &'a Transaction<'a>, aggregates: &'a [AggregateValue], world: &'a World) -> Scope<'a> {
+    Scope { transaction, amount_base_minor: Some(4599), aggregates, score: Some(0.25), lists: &world.lists }
+}
+
+fn evaluate_all(program: &Program, scope: &Scope<'_>, memo: &mut Memo, count: u32) -> usize {
+    memo.begin();
+    (0..count).filter(|condition| program.condition(ConditionId(*condition), scope, memo)).count()
+}
+
+fn benchmarks(criterion: &mut Criterion) {
+    let world = World::new();
+    let transaction = transaction();
+    let predicates: Vec<String> = PREDICATES.iter().map(|source| (*source).to_owned()).collect();
+    let (program, plan) = world.compile(&predicates);
+    let aggregates = world.answers(&plan);
+    let mut memo = program.memo();
+    criterion.bench_function("twenty predicates", |bench| {
+        let scope = scope(&transaction, &aggregates, &world);
+        bench.iter(|| evaluate_all(black_box(&program), black_box(&scope), &mut memo, 20));
+    });
+    let mut text = String::new();
+    criterion.bench_function("words of a condition", |bench| {
+        let scope = scope(&transaction, &aggregates, &world);
+        bench.iter(|| {
+            text.clear();
+            memo.begin();
+            program.describe(ConditionId(6), black_box(&scope), &mut memo, &mut text);
+            text.len()
+        });
+    });
+    criterion.bench_function("words of a feature", |bench| {
+        let scope = scope(&transaction, &aggregates, &world);
+        bench.iter(|| {
+            text.clear();
+            memo.begin();
+            program.describe_feature(FeatureId(0), black_box(&scope), &mut memo, &mut text);
+            text.len()
+        });
+    });
+    for count in [1_000, 10_000] {
+        let rules = rules(count);
+        let (program, plan) = world.compile(&rules);
+        let aggregates = world.answers(&plan);
+        let (mut memo, mut holding) = (program.memo(), Vec::new());
+        let scope = scope(&transaction, &aggregates, &world);
+        criterion.bench_function(&format!("{count} rules, {} aggregates", plan.aggregates.len()), |bench| {
+            bench.iter(|| {
+                memo.begin();
+                program.candidates(black_box(&scope), &mut memo, &mut holding);
+                holding.len()
+            });
+        });
+        criterion.bench_function(&format!("{count} rules, each asked"), |bench| {
+            bench.iter(|| evaluate_all(black_box(&program), black_box(&scope), &mut memo, count as u32));
+        });
+    }
+    let ten_thousand = rules(10_000);
+    let mut group = criterion.benchmark_group("load");
+    group.sample_size(10);
+    group.bench_function("10000 rules", |bench| {
+        bench.iter(|| world.compile(black_box(&ten_thousand)).1.aggregates.len())
+    });
+    group.finish();
+}
+
+criterion_group!(benches, benchmarks);
+criterion_main!(benches);

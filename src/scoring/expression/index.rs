@@ -1,0 +1,171 @@
+//! Finds the conditions that hold without asking each: those that begin with an equality or a list test on a field are
+//! reached through the field's value. It is built once, when a release is compiled.
+
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
+
+use super::{
+    node::{Bool, BoolId, Integer, IntegerId, Nodes, Text, TextId},
+    run::Run,
+    syntax::Comparison,
+};
+use crate::scoring::field::Field;
+
+/// A condition by its place: the first added is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConditionId(pub u32);
+
+/// The ways to the conditions of a program.
+#[derive(Default)]
+pub(super) struct Index {
+    /// Conditions that nothing leads to: each is asked.
+    unled: Vec<ConditionId>,
+    by_integer: Vec<ByValue<IntegerId, i64>>,
+    by_text: Vec<ByValue<TextId, Box<str>>>,
+    /// Tests that lead to conditions as one whole: of a list, which is asked once for all of its rules.
+    by_test: Vec<(BoolId, Vec<ConditionId>)>,
+}
+
+/// The conditions that ask a value to be one of some constants, by constant.
+struct ByValue<Node, Constant> {
+    value: Node,
+    conditions: HashMap<Constant, Vec<ConditionId>, FxBuildHasher>,
+}
+
+/// One way to a condition.
+enum Way<'n> {
+    Integers(IntegerId, &'n [i64]),
+    Texts(TextId, Vec<&'n str>),
+    Test(BoolId),
+}
+
+impl Index {
+    /// An index of conditions by their roots.
+    pub(super) fn new(roots: &[BoolId], nodes: &Nodes) -> Self {
+        let mut index = Self::default();
+        for (root, id) in roots.iter().zip(0..) {
+            let id = ConditionId(id);
+            match way(*root, nodes) {
+                None => index.unled.push(id),
+                Some(Way::Integers(value, constants)) => {
+                    let map = entry(&mut index.by_integer, value);
+                    for constant in constants {
+                        map.entry(*constant).or_default().push(id);
+                    }
+                }
+                Some(Way::Texts(value, constants)) => {
+                    let map = entry(&mut index.by_text, value);
+                    for constant in constants {
+                        map.entry(constant.into()).or_default().push(id);
+                    }
+                }
+                Some(Way::Test(test)) => match index.by_test.iter_mut().find(|(known, _)| *known == test) {
+                    Some((_, conditions)) => conditions.push(id),
+                    None => index.by_test.push((test, vec![id])),
+                },
+            }
+        }
+        index
+    }
+
+    /// Replaces `out` by the conditions that hold, ascending.
+    pub(super) fn holding(&self, roots: &[BoolId], run: &mut Run<'_>, out: &mut Vec<ConditionId>) {
+        out.clear();
+        ask(&self.unled, roots, run, out);
+        for by in &self.by_integer {
+            if let Some(conditions) = run.integer(by.value).and_then(|value| by.conditions.get(&value)) {
+                ask(conditions, roots, run, out);
+            }
+        }
+        for by in &self.by_text {
+            if let Some(conditions) = run.text(by.value).and_then(|value| by.conditions.get(value)) {
+                ask(conditions, roots, run, out);
+            }
+        }
+        for (test, conditions) in &self.by_test {
+            if run.bool(*test) {
+                ask(conditions, roots, run, out);
+            }
+        }
+        out.sort_unstable();
+    }
+}
+
+fn ask(conditions: &[ConditionId], roots: &[BoolId], run: &mut Run<'_>, out: &mut Vec<ConditionId>) {
+    out.extend(conditions.iter().filter(|id| run.bool(roots[id.0 as usize])));
+}
+
+fn entry<Node: Copy + PartialEq, Constant>(
+    all: &mut Vec<ByValue<Node, Constant>>,
+    value: Node,
+) -> &mut HashMap<Constant, Vec<ConditionId>, FxBuildHasher> {
+    let place = all.iter().position(|by| by.value == value).unwrap_or_else(|| {
+        all.push(ByValue { value, conditions: HashMap::default() });
+        all.len() - 1
+    });
+    &mut all[place].conditions
+}
+
+/// The best way to a condition: through the one of its joined tests that the fewest transactions pass.
+fn way(root: BoolId, nodes: &Nodes) -> Option<Way<'_>> {
+    let joined = match behind_memo(root, nodes) {
+        Bool::All(branches) => &nodes.branches[branches.0 as usize][..],
+        _ => &[root],
+    };
+    let ranked = joined.iter().filter_map(|test| way_of_test(*test, nodes));
+    ranked.min_by_key(|(rank, _)| *rank).map(|(_, way)| way)
+}
+
+/// A test's way to its conditions, and about how many in ten thousand transactions pass it. The figures are no
+/// measurement: only their order matters.
+fn way_of_test(test: BoolId, nodes: &Nodes) -> Option<(usize, Way<'_>)> {
+    match *behind_memo(test, nodes) {
+        Bool::Integer(Comparison::Equal, value, _) => {
+            let rank = rank_of_integer(value, nodes)?;
+            let Bool::Integer(_, _, constant) = behind_memo(test, nodes) else { return None };
+            Some((rank, Way::Integers(value, std::slice::from_ref(constant))))
+        }
+        Bool::IntegerIn { negated: false, value, set } => {
+            let rank = rank_of_integer(value, nodes)?;
+            let set = &nodes.integer_sets[set.0 as usize];
+            Some((rank * set.len(), Way::Integers(value, set)))
+        }
+        Bool::Texts { negated: false, left, right } => {
+            let texts = &nodes.texts;
+            let (value, constant) = match (texts[left.0 as usize], texts[right.0 as usize]) {
+                (Text::Field(_), Text::Constant(constant)) => (left, constant),
+                (Text::Constant(constant), Text::Field(_)) => (right, constant),
+                _ => return None,
+            };
+            Some((1, Way::Texts(value, vec![&nodes.strings[constant.0 as usize]])))
+        }
+        Bool::TextIn { negated: false, value, set } if matches!(nodes.texts[value.0 as usize], Text::Field(_)) => {
+            let set = &nodes.text_sets[set.0 as usize];
+            Some((set.len(), Way::Texts(value, set.iter().map(|text| &**text).collect())))
+        }
+        Bool::InList { negated: false, .. } => Some((500, Way::Test(test))),
+        _ => None,
+    }
+}
+
+/// About how many in ten thousand transactions have one value of a field; `None` for what is no field.
+fn rank_of_integer(value: IntegerId, nodes: &Nodes) -> Option<usize> {
+    match nodes.integers[value.0 as usize] {
+        Integer::Amount => Some(20),
+        Integer::Field(field) => Some(match field {
+            Field::Mcc => 100,
+            Field::Country | Field::IssuerCountry | Field::BillingCountry | Field::ShippingCountry => 200,
+            Field::Currency => 2_000,
+            Field::Type => 9_000,
+            _ => 3_000,
+        }),
+        _ => None,
+    }
+}
+
+fn behind_memo(test: BoolId, nodes: &Nodes) -> &Bool {
+    match &nodes.bools[test.0 as usize] {
+        Bool::Shared(_, inside) => &nodes.bools[inside.0 as usize],
+        node => node,
+    }
+}
