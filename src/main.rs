@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use gavel::commands::{check, demo, evaluate, explain, features, load, score, serve, simulate, train};
+use gavel::commands::{backtest, check, demo, evaluate, explain, features, load, score, serve, simulate, train};
 
 #[derive(Parser)]
 #[command(name = "gavel", version, about)]
@@ -20,6 +20,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Show one transaction of a file as the rules saw it
     Explain(explain::ExplainArguments),
+    /// Replay history under one or two rule sets and compare them by its labels
+    Backtest(backtest::BacktestArguments),
     /// Score a file through the same code as the service, without a broker
     Score(score::ScoreArguments),
     /// Write a labelled stream with named patterns of fraud
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Backtest(arguments) => backtest::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Features(arguments) => features::run(&arguments),

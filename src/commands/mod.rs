@@ -2,6 +2,7 @@
 
 pub mod common;
 pub mod check;
+pub mod backtest;
 pub mod score;
 pub mod simulate;
 pub mod serve;
