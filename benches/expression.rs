@@ -208,7 +208,7 @@ fn benchmarks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("load");
     group.sample_size(10);
     group.bench_function("10000 rules", |bench| {
-        bench.iter(|| world.compile(black_box(&ten_thousand)).1.aggregates.len())
+        bench.iter(|| world.compile(black_box(&ten_thousand)).1.aggregates.len());
     });
     group.finish();
 }

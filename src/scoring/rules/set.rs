@@ -102,10 +102,16 @@ impl RuleSet {
                 compiler.condition(&source.when.value, &mut findings)
             };
             for finding in findings.drain(..) {
-                // A cause inside a define is told once, at the define.
-                if finding.within.is_none() {
-                    diagnostics.push(of_finding(files, &source.when, finding));
+                let within = finding.within.clone();
+                let mut diagnostic = of_finding(files, &source.when, finding);
+                // What a define holds may be wrong only where it is used, such as `score` inside a `where`.
+                if let Some(within) = within
+                    && let Some(define) = files.define_sources.get(&within.define)
+                {
+                    let place = files.place_in(&define.text, within.span).label(format!("in `{}`", within.define));
+                    diagnostic = diagnostic.related(place);
                 }
+                diagnostics.push(diagnostic);
             }
             if let Some(ConditionId(place)) = condition {
                 let place = place as usize;

@@ -43,7 +43,7 @@ impl Hasher for PlainHasher {
     }
 }
 
-type Bytes = SmallVec<[u8; 192]>;
+type Bytes = SmallVec<[u8; 128]>;
 
 impl KeyPrint {
     /// The fingerprint of a transaction's key; `None` if a part of it is missing.
