@@ -2,6 +2,7 @@
 //! it cannot load replaces nothing.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
@@ -14,7 +15,7 @@ use crate::{
     scoring::{
         model::{Model, ModelError},
         release::{FeatureProblem, Release, ReleaseProblems},
-        rules::{Diagnostic, parse},
+        rules::{Diagnostic, KnownLists, RuleSources, parse_knowing},
     },
 };
 
@@ -98,27 +99,108 @@ pub fn render_features(problems: &[FeatureProblem]) -> String {
     text
 }
 
+/// Everything a release is compiled from, as it lies on disk.
+pub struct Sources {
+    rules: RuleSources,
+    model: Option<(PathBuf, Vec<u8>)>,
+}
+
+impl Sources {
+    /// Reads what the configuration names.
+    pub fn read(config: &Config) -> Result<Self, LoadError> {
+        let model = match model_path(&config.model)? {
+            None => None,
+            Some(path) => match read_model(&path) {
+                Ok(bytes) => Some((path, bytes)),
+                Err(error) => return Err(LoadError::ModelFile { path, error }),
+            },
+        };
+        Ok(Self { rules: read_rules(&config.rules)?, model })
+    }
+
+    /// The content hash of all of it, names included.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        let mut put = |part: &[u8]| {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        };
+        let RuleSources { files, unreadable, data } = &self.rules;
+        for file in files {
+            put(file.name.as_bytes());
+            put(file.text.as_bytes());
+        }
+        put(b"unreadable");
+        for (name, problem) in unreadable {
+            put(name.as_bytes());
+            put(problem.as_bytes());
+        }
+        put(b"data");
+        for (name, content) in data {
+            put(name.as_bytes());
+            put(content.as_deref().unwrap_or_else(|problem| problem.as_bytes()));
+        }
+        if let Some((path, bytes)) = &self.model {
+            put(path.as_os_str().as_encoded_bytes());
+            put(bytes);
+        }
+        *hasher.finalize().as_bytes()
+    }
+
+    /// Every file that was read.
+    pub fn paths(&self, config: &Config) -> BTreeSet<PathBuf> {
+        let rules = self.rules.files.iter().map(|file| PathBuf::from(&*file.name));
+        let unreadable = self.rules.unreadable.keys().map(PathBuf::from);
+        let data = self.rules.data.keys().map(|name| config.rules.join(name));
+        let model = self.model.iter().map(|(path, _)| path.clone());
+        rules.chain(unreadable).chain(data).chain(model).collect()
+    }
+
+    /// Compiles it. Lists that are known already by their files' hashes are not read again.
+    pub fn compile(self, config: &Config, known: &KnownLists) -> Result<Loaded, LoadError> {
+        let (model_path, model) = match self.model {
+            None => (None, None),
+            Some((path, bytes)) => match Model::read(&bytes) {
+                Ok(model) => (Some(path), Some(Arc::new(model))),
+                Err(error) => return Err(LoadError::Model { path, error }),
+            },
+        };
+        let (files, found) = parse_knowing(self.rules, &config.settings, known);
+        let (release, warnings) =
+            Release::compile(config.settings.clone(), files, model, found).map_err(LoadError::Compile)?;
+        Ok(Loaded { release, warnings, model: model_path })
+    }
+}
+
 /// Loads what the configuration names.
 pub fn load_release(config: &Config) -> Result<Loaded, LoadError> {
-    let (model_path, model) = load_model(&config.model)?.unzip();
-    let (files, found) = parse(read_rules(&config.rules)?, &config.settings);
-    let (release, warnings) =
-        Release::compile(config.settings.clone(), files, model, found).map_err(LoadError::Compile)?;
-    Ok(Loaded { release, warnings, model: model_path })
+    Sources::read(config)?.compile(config, &KnownLists::default())
 }
 
 /// Loads the model that the configuration names, if it names one.
 pub fn load_model(choice: &ModelChoice) -> Result<Option<(PathBuf, Arc<Model>)>, LoadError> {
-    let path = match choice {
-        ModelChoice::None => None,
-        ModelChoice::File(path) => Some(path.clone()),
-        ModelChoice::Shipped => shipped_model(Path::new(MODELS))?,
-    };
-    let Some(path) = path else { return Ok(None) };
+    let Some(path) = model_path(choice)? else { return Ok(None) };
     let bytes = read_model(&path).map_err(|error| LoadError::ModelFile { path: path.clone(), error })?;
     match Model::read(&bytes) {
         Ok(model) => Ok(Some((path, Arc::new(model)))),
         Err(error) => Err(LoadError::Model { path, error }),
+    }
+}
+
+/// Where models lie that no configuration names, for watching it.
+pub fn model_folder(choice: &ModelChoice) -> Option<&Path> {
+    match choice {
+        ModelChoice::None => None,
+        ModelChoice::Shipped => Some(Path::new(MODELS)),
+        ModelChoice::File(path) => path.parent(),
+    }
+}
+
+fn model_path(choice: &ModelChoice) -> Result<Option<PathBuf>, LoadError> {
+    match choice {
+        ModelChoice::None => Ok(None),
+        ModelChoice::File(path) => Ok(Some(path.clone())),
+        ModelChoice::Shipped => shipped_model(Path::new(MODELS)),
     }
 }
 

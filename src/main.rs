@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use gavel::commands::{backtest, check, demo, evaluate, explain, features, load, score, serve, simulate, train};
+use gavel::commands::{
+    backtest, check, demo, evaluate, explain, features, load, reload, score, serve, simulate, train,
+};
 
 #[derive(Parser)]
 #[command(name = "gavel", version, about)]
@@ -34,6 +36,8 @@ enum Command {
     Evaluate(evaluate::EvaluateArguments),
     /// Serve verdicts over NATS
     Serve(serve::ServeArguments),
+    /// Ask a running service to take over what lies on disk
+    Reload(reload::ReloadArguments),
     /// Measure a service under load, as an open-loop processor
     Load(load::LoadArguments),
 }
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Reload(arguments) => reload::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
     }
 }

@@ -6,6 +6,7 @@ pub mod backtest;
 pub mod score;
 pub mod simulate;
 pub mod serve;
+pub mod reload;
 mod learning;
 pub mod features;
 pub mod train;

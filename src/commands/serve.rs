@@ -29,7 +29,7 @@ pub struct ServeArguments {
 /// Serves until SIGTERM or Ctrl-C.
 pub fn run(arguments: &ServeArguments) -> ExitCode {
     let flags = Flags::from(&arguments.scoring).with_nats(&arguments.nats).with_http(&arguments.http);
-    let config = match load_config(flags) {
+    let config = match load_config(flags.clone()) {
         Ok(config) => config,
         Err(code) => return code,
     };
@@ -45,7 +45,7 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve(&config, release)) {
+    match runtime.block_on(serve(&config, release, flags)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -54,10 +54,10 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
     }
 }
 
-async fn serve(config: &Config, release: Release) -> Result<(), ServiceError> {
+async fn serve(config: &Config, release: Release, flags: Flags) -> Result<(), ServiceError> {
     let mut signals = signals::Signals::listen().map_err(ServiceError::Thread)?;
     let versions = release.versions.clone();
-    let service = Service::start(config, release).await?;
+    let service = Service::start(config, release, Some(flags)).await?;
     tracing::info!(
         nats = config.nats.servers_text(),
         metrics = format!("http://{}/metrics", service.http_address()),

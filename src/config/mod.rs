@@ -9,6 +9,7 @@ mod known;
 mod reader;
 mod policy;
 mod sections;
+mod restart;
 
 use std::path::PathBuf;
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// What is logged, and how.
     pub log: LogConfig,
+    /// What keeps a fatal edit out.
+    pub guard: GuardConfig,
     /// The file that was read, for watching it; `None` where there was none.
     pub file: Option<PathBuf>,
 }
@@ -117,6 +120,17 @@ pub struct SubjectRoots {
     pub label: String,
     /// List changes in: `<list>.<list id>`.
     pub list: String,
+    /// Requests to reload: this subject itself.
+    pub reload: String,
+}
+
+/// What keeps a fatal edit out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuardConfig {
+    /// How much larger the share of denials may become by a reload, from 0 to 1.
+    pub max_deny_change: f64,
+    /// How many of the latest transactions are kept to try a release on.
+    pub transactions: usize,
 }
 
 /// The port of metrics and health.

@@ -6,7 +6,8 @@ use async_nats::ServerAddr;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    Authentication, Config, HttpConfig, LogConfig, LogFormat, ModelChoice, NatsConfig, SubjectRoots, TlsClient,
+    Authentication, Config, GuardConfig, HttpConfig, LogConfig, LogFormat, ModelChoice, NatsConfig, SubjectRoots,
+    TlsClient,
     known::suggestion,
     policy,
     problem::{ConfigErrors, Place, Problem},
@@ -55,6 +56,7 @@ fn read_all(reader: &mut Reader) -> Config {
         subjects: subjects(reader),
         http: http(reader),
         log: log(reader),
+        guard: guard(reader),
         file: None,
     }
 }
@@ -291,6 +293,7 @@ fn subjects(reader: &mut Reader) -> SubjectRoots {
         outcome: one("outcome"),
         label: one("label"),
         list: one("list"),
+        reload: one("reload"),
     }
 }
 
@@ -305,6 +308,13 @@ fn http(reader: &mut Reader) -> HttpConfig {
     let default = SocketAddr::from(([127, 0, 0, 1], 9464));
     let expected = format!("an address and a port such as `{default}`");
     HttpConfig { listen: reader.parsed("http.listen", default, expected, |given| given.text()?.parse().ok()) }
+}
+
+fn guard(reader: &mut Reader) -> GuardConfig {
+    GuardConfig {
+        max_deny_change: reader.number("guard.max_deny_change", 0.05, 0.0..=1.0),
+        transactions: reader.count("guard.transactions", 5_000, 0..=1_000_000),
+    }
 }
 
 fn log(reader: &mut Reader) -> LogConfig {

@@ -229,6 +229,11 @@ impl Lists {
         self.named.iter().map(|list| list.name.as_str())
     }
 
+    /// The entries of the lists' files by the hashes of the files.
+    pub fn files(&self) -> BTreeMap<[u8; 32], Arc<ListFile>> {
+        self.named.iter().map(|list| (list.file.hash, Arc::clone(&list.file))).collect()
+    }
+
     /// Whether a value is on a list at a moment of event time: an entry is out from its expiry on.
     pub fn contains(&self, list: ListId, value: &str, at: Timestamp) -> bool {
         self.named.get(usize::from(list.0)).is_some_and(|list| list.contains(value, at))

@@ -20,4 +20,5 @@ pub mod model;
 pub mod rules;
 pub mod release;
 pub mod scorer;
+pub mod trial;
 pub mod examples;

@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    expression::{Compiler, Environment, FeatureId, Finding, Program},
+    expression::{Compiler, Environment, FeatureId, Finding, Program, aggregate_text},
     lists::Lists,
     model::Model,
-    plan::Plan,
+    plan::{Aggregate, Plan},
     rules::{Diagnostic, RuleFiles, RuleSet},
     settings::Settings,
     verdict::Versions,
@@ -86,6 +86,18 @@ impl Release {
         let versions = versions(&settings, &rules, model.as_deref());
         let lists = files.into_lists();
         Ok((Self { settings, program, plan, rules, lists, model, features, versions }, diagnostics))
+    }
+
+    /// Every aggregate of the plan as the language writes it, tests included: equal ones of two releases are one text.
+    pub fn aggregates(&self) -> Vec<String> {
+        let text = |(index, aggregate): (usize, &Aggregate)| {
+            let text = aggregate_text(&self.plan, index, &self.settings.schema);
+            match aggregate.filter {
+                Some(filter) => text.replace("filtered)", &format!("where {})", self.program.filter_text(filter))),
+                None => text,
+            }
+        };
+        self.plan.aggregates.iter().enumerate().map(text).collect()
     }
 
     /// A release of features alone, by name and expression: for exporting them and for learning from them.

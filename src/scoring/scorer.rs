@@ -10,7 +10,7 @@ use super::{
     settings::Mode,
     transaction::{Label, ListChange, Outcome, Transaction, TransactionType},
     verdict::{Decision, Flag, Reason, ReasonKind, Tier, Verdict},
-    windows::{Observed, Windows},
+    windows::{Observed, RetiredWindows, Windows},
 };
 
 /// How many of the model's contributions a verdict names at most.
@@ -70,6 +70,14 @@ pub struct Scorer {
     hits: Hits,
     verdict: Verdict,
     body: Vec<u8>,
+    retired: Option<Retired>,
+}
+
+/// What a reload has replaced. To free it may take long, so whoever is in a hurry hands it to somebody who is not.
+pub struct Retired {
+    /// The release that served before.
+    pub release: Box<Release>,
+    _windows: RetiredWindows,
 }
 
 /// What expressions see of a transaction beside its own fields.
@@ -94,6 +102,7 @@ impl Scorer {
             hits: Hits::default(),
             verdict: Verdict::default(),
             body: Vec::new(),
+            retired: None,
             release,
         }
     }
@@ -111,6 +120,21 @@ impl Scorer {
     /// The transactions remembered, for what is held.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The verdict on the transaction scored last.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// Takes the answers that the aggregates gave for the transaction scored last; what was in `answers` is used again.
+    pub fn exchange_answers(&mut self, answers: &mut Vec<AggregateValue>) {
+        std::mem::swap(&mut self.seen.aggregates, answers);
+    }
+
+    /// What the last reload has replaced, if nobody has taken it yet.
+    pub fn take_retired(&mut self) -> Option<Retired> {
+        self.retired.take()
     }
 
     /// The features of the transaction scored last, in the release's order.
@@ -136,7 +160,7 @@ impl Scorer {
                 Err(refusal) => Output::Refused(refusal),
             },
             Input::Reload(release) => {
-                self.adopt(*release);
+                self.adopt(release);
                 Output::Applied
             }
         }
@@ -279,14 +303,15 @@ impl Scorer {
     }
 
     /// Another release takes over, with the past that both can use.
-    fn adopt(&mut self, mut release: Release) {
+    fn adopt(&mut self, mut release: Box<Release>) {
         release.lists.carry_over(&mut self.release.lists);
         let settings = &release.settings;
         let same_filters = release.program.same_filters(&self.release.program);
-        self.windows.adopt(&release.plan, &settings.schema, &settings.windows, &same_filters);
+        let windows = self.windows.adopt(&release.plan, &settings.schema, &settings.windows, &same_filters);
         self.registry.adopt(&settings.windows);
         self.memo = release.program.memo();
-        self.release = release;
+        std::mem::swap(&mut self.release, &mut *release);
+        self.retired = Some(Retired { release, _windows: windows });
     }
 }
 

@@ -1,7 +1,10 @@
 //! From a message to its answer and the verdict's copy: the scoring core with what one delivery adds to it. It reads no
 //! subscription; what it says goes to an outbox.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, mpsc::Sender},
+    time::Instant,
+};
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue, Message};
 use bytes::Bytes;
@@ -9,6 +12,7 @@ use bytes::Bytes;
 use super::{
     batch,
     discovery::Discovery,
+    handover::{Ask, Latest, Swapped},
     metrics::{Metrics, Stage, Tally},
     outbox::{Outbox, header_text},
     queue::Received,
@@ -22,7 +26,7 @@ use crate::scoring::{
     time::Span,
     transaction::Transaction,
     verdict::{Tier, Verdict},
-    wire::{Route, decode_label, decode_list_change, decode_outcome, decode_transaction},
+    wire::{Route, decode_label, decode_list_change, decode_outcome, decode_reload, decode_transaction},
 };
 
 /// One request in this many has its stages measured: each reading of the clock costs a hundredth of the work.
@@ -54,6 +58,10 @@ pub struct Answering {
     voice: Voice,
     answered: u64,
     payload_max_bytes: usize,
+    latest: Latest,
+    /// How often a release has taken over.
+    releases: u64,
+    asks: Sender<Ask>,
 }
 
 /// What answers are written with, used again and again.
@@ -70,13 +78,34 @@ struct Answer {
 }
 
 impl Answering {
-    /// The work of a service that names itself by `discovery`.
-    pub fn new(scorer: Scorer, subjects: Subjects, skew_ms: i64, metrics: Arc<Metrics>, discovery: Discovery) -> Self {
+    /// The work of a service that names itself by `discovery`, keeps the latest transactions, and hands on who asks for
+    /// a reload.
+    pub fn new(
+        scorer: Scorer,
+        subjects: Subjects,
+        skew_ms: i64,
+        metrics: Arc<Metrics>,
+        discovery: Discovery,
+        (latest, asks): (Latest, Sender<Ask>),
+    ) -> Self {
         metrics.set_release(&scorer.release().versions);
         let tally = Tally::new(&metrics);
         let voice = Voice::default();
         let payload_max_bytes = 1024 * 1024;
-        Self { scorer, subjects, skew_ms, metrics, tally, discovery, voice, answered: 0, payload_max_bytes }
+        Self {
+            scorer,
+            subjects,
+            skew_ms,
+            metrics,
+            tally,
+            discovery,
+            voice,
+            answered: 0,
+            payload_max_bytes,
+            latest,
+            releases: 0,
+            asks,
+        }
     }
 
     /// The subjects that are listened to.
@@ -95,10 +124,19 @@ impl Answering {
     }
 
     /// Another release takes over, between two messages.
-    pub fn reload(&mut self, release: Box<Release>) {
+    pub fn reload(&mut self, release: Box<Release>) -> Swapped {
+        let start = Instant::now();
         self.scorer.apply(Input::Reload(release));
+        let took = start.elapsed();
+        self.releases += 1;
         self.metrics.set_release(&self.scorer.release().versions);
         self.tally.applied(&self.metrics, "release");
+        Swapped { retired: self.scorer.take_retired(), took, release: self.releases }
+    }
+
+    /// Hands over the latest transactions, and goes on with others.
+    pub fn lend(&mut self, latest: Latest) -> Latest {
+        std::mem::replace(&mut self.latest, latest)
     }
 
     /// Hands the counts over.
@@ -125,6 +163,7 @@ impl Answering {
             Kind::Score => self.score(request, arrived, now, out),
             Kind::Batch => self.batch(request, arrived, now, out),
             Kind::Outcome | Kind::Label | Kind::List => self.take_in(kind, request, now, out),
+            Kind::Reload => self.ask(request, now),
             Kind::Discovery => Ok(now.instant),
         };
         match outcome {
@@ -163,11 +202,14 @@ impl Answering {
         let route = self.subjects.route(Kind::Score, request.subject.as_bytes())?;
         let is_measured = self.answered.is_multiple_of(STAGES_EVERY);
         self.answered += 1;
-        let Self { scorer, voice, tally, metrics, subjects, skew_ms, .. } = self;
+        let Self { scorer, voice, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
         let mut core = Core { scorer, subjects, metrics, tally, skew_ms: *skew_ms };
         let transaction = core.decode(&request.payload, route, now)?;
         let decoded = if is_measured { Instant::now() } else { now.instant };
         let answer = core.apply(&transaction, voice, out)?;
+        if !answer.is_repeated {
+            latest.keep(&request.payload, route.processor, *releases, core.scorer);
+        }
         let done = Instant::now();
         reply(request, answer.body, answer.is_repeated, done - arrived, out);
         tally.latency(done - arrived);
@@ -193,16 +235,19 @@ impl Answering {
         let mut body = std::mem::take(&mut self.voice.body);
         body.clear();
         body.push(b'[');
-        let Self { scorer, voice, tally, metrics, subjects, skew_ms, .. } = self;
+        let Self { scorer, voice, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
         for (place, element) in elements.into_iter().enumerate() {
             if place > 0 {
                 body.push(b',');
             }
             let mut core = Core { scorer, subjects, metrics, tally, skew_ms: *skew_ms };
             let answered = match core.decode(element, route, now) {
-                Ok(transaction) => {
-                    core.apply(&transaction, voice, out).map(|answer| body.extend_from_slice(&answer.body))
-                }
+                Ok(transaction) => core.apply(&transaction, voice, out).map(|answer| {
+                    body.extend_from_slice(&answer.body);
+                    if !answer.is_repeated {
+                        latest.keep(element, route.processor, *releases, core.scorer);
+                    }
+                }),
                 Err(refusal) => Err(refusal),
             };
             if let Err(refusal) = answered {
@@ -250,6 +295,16 @@ impl Answering {
             out.publish(reply.clone(), HeaderMap::new(), Bytes::from_static(b"{}"));
         }
         Ok(now.instant)
+    }
+
+    /// Hands on who asks for a reload; the answer comes once it is done.
+    fn ask(&mut self, request: &Message, now: Moment) -> Result<Instant, Refusal> {
+        let force = decode_reload(&request.payload)?;
+        let ask = Ask { force, reply: request.reply.clone() };
+        self.asks.send(ask).map(|()| now.instant).map_err(|_| {
+            let message = "this service does not follow its files, so it reloads nothing";
+            Refusal::of(RefusalClass::BadInput, "no_reload", message)
+        })
     }
 
     /// Counts a refusal, and answers with it where an answer is asked for.

@@ -105,6 +105,12 @@ pub struct Metrics {
     pub complaints: IntCounter,
     ready: IntGauge,
     release: IntGaugeVec,
+    /// Edits looked at, by what came of them.
+    pub reloads: IntCounterVec,
+    /// Whether what lies on disk is not what serves.
+    pub reload_failed: IntGauge,
+    /// How long the scoring thread was taken by swaps.
+    pub swaps: Histogram,
     resident_bytes: IntGauge,
     uptime: IntGauge,
 }
@@ -241,6 +247,20 @@ impl Metrics {
                 "gavel_release_info",
                 "The versions that verdicts name; always 1.",
                 &["engine", "rules", "model", "config"],
+            )?,
+            reloads: made.counters(
+                "gavel_reloads_total",
+                "Edits and requests to reload, by what came of them.",
+                &["result"],
+            )?,
+            reload_failed: made.gauge(
+                "gavel_reload_failed",
+                "Whether the last edit failed or was refused, so that an older one serves.",
+            )?,
+            swaps: made.histogram(
+                "gavel_reload_swap_seconds",
+                "How long answers waited for the swap of a release.",
+                STAGE_SECONDS,
             )?,
             resident_bytes: made.gauge("gavel_process_resident_memory_bytes", "Memory of this process.")?,
             uptime: made.gauge("gavel_uptime_seconds", "Time since this process started.")?,

@@ -1,15 +1,26 @@
 //! The service as one thing that starts and stops: the scoring thread, and the port for metrics and health beside it.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, mpsc::channel},
+};
 
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::{
-    answering::Answering, discovery::Discovery, http, metrics::Metrics, session::State, subjects::Subjects,
+    answering::Answering,
+    discovery::Discovery,
+    handover::Latest,
+    http,
+    metrics::Metrics,
+    reload::{Reloader, Serving},
+    session::State,
+    subjects::Subjects,
     worker::Worker,
 };
 use crate::{
-    config::Config,
+    config::{Config, Flags},
     scoring::{release::Release, scorer::Scorer},
 };
 
@@ -25,7 +36,7 @@ pub enum ServiceError {
         source: io::Error,
     },
     /// The system gives no thread.
-    #[error("the scoring thread cannot be started: {0}")]
+    #[error("a thread cannot be started: {0}")]
     Thread(io::Error),
     /// Two metrics of one name.
     #[error("metrics: {0}")]
@@ -38,6 +49,7 @@ pub enum ServiceError {
 /// A running service.
 pub struct Service {
     worker: Worker,
+    _reloader: Option<Reloader>,
     metrics: Arc<Metrics>,
     http_address: SocketAddr,
     http: JoinHandle<io::Result<()>>,
@@ -45,8 +57,9 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the service; it looks for its broker from now on.
-    pub async fn start(config: &Config, release: Release) -> Result<Self, ServiceError> {
+    /// Starts the service; it looks for its broker from now on. With flags it follows what they name: files that change
+    /// take over while it runs.
+    pub async fn start(config: &Config, release: Release, followed: Option<Flags>) -> Result<Self, ServiceError> {
         let address = config.http.listen;
         let listen = |source| ServiceError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -56,13 +69,21 @@ impl Service {
         let subjects = Subjects::new(config.subjects.clone());
         let id = format!("{:016x}", rand::random::<u64>());
         let discovery = Discovery::new(id, jiff::Timestamp::now().to_string(), &subjects);
-        let answering = Answering::new(Scorer::new(release), subjects, config.skew_ms, metrics.clone(), discovery);
+        let serving = Serving::new(config, &release);
+        let (asks, asked) = channel();
+        // Nobody would try a release on what is kept.
+        let kept_max = if followed.is_some() { config.guard.transactions } else { 0 };
+        let latest = Latest::new(kept_max);
+        let scorer = Scorer::new(release);
+        let answering = Answering::new(scorer, subjects, config.skew_ms, metrics.clone(), discovery, (latest, asks));
         let worker = Worker::start(config.nats.clone(), answering, metrics.clone()).map_err(ServiceError::Thread)?;
+        let follow = |flags| Reloader::start(flags, serving, worker.commands(), metrics.clone(), asked);
+        let reloader = followed.map(follow).transpose().map_err(ServiceError::Thread)?;
 
         let (end_http, ended) = oneshot::channel();
         let served = http::serve(listener, metrics.clone(), async move { drop(ended.await) });
         let http = tokio::spawn(served);
-        Ok(Self { worker, metrics, http_address, http, end_http })
+        Ok(Self { worker, _reloader: reloader, metrics, http_address, http, end_http })
     }
 
     /// Where metrics and health are.
@@ -95,11 +116,6 @@ impl Service {
             },
             Err(_) => ended(),
         }
-    }
-
-    /// Lets another release take over.
-    pub async fn reload(&self, release: Release) {
-        self.worker.reload(Box::new(release)).await;
     }
 
     /// Stops: everything that was received is answered first. The port stays open until then.

@@ -5,14 +5,16 @@ use std::{
     future::poll_fn,
     io, mem,
     pin::pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, atomic::Ordering, mpsc::SyncSender},
     task::{Context, Poll},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use async_nats::{
-    Client, Event, ServerError, Subscriber, client::traits::Publisher as _, connection, message::OutboundMessage,
+    Client, Event, HeaderMap, ServerError, Subject, Subscriber, client::traits::Publisher as _, connection,
+    message::OutboundMessage,
 };
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::{
     sync::{mpsc, watch},
@@ -22,6 +24,7 @@ use tokio::{
 use super::{
     answering::{Answering, Moment},
     broker::{self, Broker},
+    handover::{Latest, Swapped},
     metrics::Metrics,
     outbox::Outbox,
     queue::{Queue, Received},
@@ -46,7 +49,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What the scoring thread is told.
 pub enum Command {
     /// Another release takes over.
-    Reload(Box<Release>),
+    Reload(Box<Release>, SyncSender<Swapped>),
+    /// Hand over the latest transactions, and go on with others.
+    Lend(Latest, SyncSender<Latest>),
+    /// Say this.
+    Say(Subject, HeaderMap, Bytes),
     /// Answer everything that was received, and end.
     Drain,
 }
@@ -92,6 +99,18 @@ pub struct Work {
     pub state: watch::Sender<State>,
     /// Whether it has been told to end.
     pub is_draining: bool,
+}
+
+impl Work {
+    /// Carries out a command. Whoever gave it may be gone by then; so is the use of an answer.
+    pub fn obey(&mut self, command: Command) {
+        match command {
+            Command::Reload(release, done) => drop(done.try_send(self.answering.reload(release))),
+            Command::Lend(latest, lent) => drop(lent.try_send(self.answering.lend(latest))),
+            Command::Say(subject, headers, payload) => self.outbox.publish(subject, headers, payload),
+            Command::Drain => self.is_draining = true,
+        }
+    }
 }
 
 /// One subscription.
@@ -223,9 +242,9 @@ impl Session<'_> {
             && let Poll::Ready(command) = self.work.commands.poll_recv(context)
         {
             match command {
-                Some(Command::Reload(release)) => self.work.answering.reload(release),
+                Some(command) => self.work.obey(command),
                 // Whoever could command is gone: end as well.
-                Some(Command::Drain) | None => self.work.is_draining = true,
+                None => self.work.is_draining = true,
             }
             is_busy = true;
         }

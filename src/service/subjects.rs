@@ -25,13 +25,16 @@ pub enum Kind {
     Label,
     /// To change a list.
     List,
+    /// To reload now.
+    Reload,
     /// To say who is there, as every NATS micro service does.
     Discovery,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Score, Self::Batch, Self::Outcome, Self::Label, Self::List, Self::Discovery];
+    pub const ALL: [Self; 7] =
+        [Self::Score, Self::Batch, Self::Outcome, Self::Label, Self::List, Self::Reload, Self::Discovery];
 
     /// The word in metrics.
     pub const fn name(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Kind {
             Self::Outcome => "outcome",
             Self::Label => "label",
             Self::List => "list",
+            Self::Reload => "reload",
             Self::Discovery => "discovery",
         }
     }
@@ -59,7 +63,7 @@ impl Subjects {
     }
 
     /// What is subscribed to for the work itself; requests for discovery are apart.
-    pub fn listened(&self) -> [(Kind, String); 5] {
+    pub fn listened(&self) -> [(Kind, String); 6] {
         let roots = &self.roots;
         [
             (Kind::Score, format!("{}.*.*", roots.score)),
@@ -67,6 +71,7 @@ impl Subjects {
             (Kind::Outcome, format!("{}.*.*", roots.outcome)),
             (Kind::Label, format!("{}.*.*", roots.label)),
             (Kind::List, format!("{}.*", roots.list)),
+            (Kind::Reload, roots.reload.clone()),
         ]
     }
 
@@ -95,7 +100,7 @@ impl Subjects {
             Kind::Outcome => &self.roots.outcome,
             Kind::Label => &self.roots.label,
             Kind::List => &self.roots.list,
-            Kind::Discovery => return "",
+            Kind::Reload | Kind::Discovery => return "",
         };
         let rest = subject.strip_prefix(root.as_bytes()).and_then(|rest| rest.strip_prefix(b"."));
         rest.and_then(|rest| std::str::from_utf8(rest).ok()).unwrap_or_default()

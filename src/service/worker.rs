@@ -54,10 +54,9 @@ impl Worker {
         self.state.clone()
     }
 
-    /// Lets another release take over.
-    pub async fn reload(&self, release: Box<crate::scoring::release::Release>) {
-        // A thread that has ended needs no release; its state tells.
-        let _ = self.commands.send(Command::Reload(release)).await;
+    /// Where it takes commands.
+    pub fn commands(&self) -> mpsc::Sender<Command> {
+        self.commands.clone()
     }
 
     /// Ends the thread once everything received is answered; gives its last state.
@@ -131,11 +130,11 @@ async fn find(work: &mut Work, is_first: bool) -> Option<Result<Broker, BrokerEr
 async fn ended(work: &mut Work) {
     loop {
         match work.commands.recv().await {
-            Some(Command::Reload(release)) => work.answering.reload(release),
-            Some(Command::Drain) | None => {
-                work.is_draining = true;
-                return;
-            }
+            Some(command) => work.obey(command),
+            None => work.is_draining = true,
+        }
+        if work.is_draining {
+            return;
         }
     }
 }

@@ -119,9 +119,27 @@ impl Gavel {
 
     /// A service with a configuration and further arguments, without rules and model, not waited for.
     pub fn start_with(url: &str, configuration: &str, arguments: &[&str]) -> Self {
+        Self::start_in(Self::prepare(configuration, &[]), url, arguments)
+    }
+
+    /// A service with a configuration and files, by their names, not waited for.
+    pub fn prepared(url: &str, configuration: &str, files: &[(&str, &str)]) -> Self {
+        Self::start_in(Self::prepare(configuration, files), url, &[])
+    }
+
+    /// A folder to run in, with a configuration, a rule folder and files.
+    pub fn prepare(configuration: &str, files: &[(&str, &str)]) -> TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir(folder.path().join("rules")).expect("a folder");
         fs::write(folder.path().join("gavel.toml"), configuration).expect("written");
+        for (name, content) in files {
+            fs::write(folder.path().join(name), content).expect("written");
+        }
+        folder
+    }
+
+    /// A service that runs in a folder, not waited for.
+    pub fn start_in(folder: TempDir, url: &str, arguments: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_gavel"))
             .args(["serve", "--nats", url, "--http", "127.0.0.1:0", "--model", "none"])
             .args(arguments)
@@ -139,6 +157,11 @@ impl Gavel {
             }
         });
         Self { process, folder, lines }
+    }
+
+    /// The folder it runs in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Everything it has logged so far.

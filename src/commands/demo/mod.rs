@@ -102,7 +102,7 @@ async fn play(arguments: &DemoArguments, mut config: Config, release: Release) -
     config.nats.servers = vec![address];
     config.nats.authentication = crate::config::Authentication::None;
     (config.nats.tls_ca, config.nats.tls_client) = (None, None);
-    let service = Service::start(&config, release).await.map_err(|error| text(&error))?;
+    let service = Service::start(&config, release, None).await.map_err(|error| text(&error))?;
     service.serving().await.map_err(|error| text(&error))?;
     let http = format!("http://{}", service.http_address());
     say(&format!("broker {}  service {http}/metrics", broker.url()))?;

@@ -184,6 +184,11 @@ impl Program {
         self.filter_texts.iter().map(|text| places.get(text.as_str()).map(|place| FilterId(*place))).collect()
     }
 
+    /// The test of a filter; one text for equal tests.
+    pub fn filter_text(&self, filter: FilterId) -> &str {
+        self.filter_texts.get(usize::from(filter.0)).map_or("", String::as_str)
+    }
+
     pub(super) fn run<'r>(&'r self, scope: &'r Scope<'r>, memo: &'r mut Memo) -> Run<'r> {
         Run { nodes: &self.nodes, scope, memo, verdict: None, outcome: OutcomeState::Unknown }
     }

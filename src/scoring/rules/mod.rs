@@ -24,7 +24,7 @@ pub use codes::{CODES, find_code};
 pub use diagnostic::{Diagnostic, Place, to_json};
 pub use file::{SourceFile, Text};
 pub use notation::ExampleEvent;
-pub use parse::{FILE_MAX_BYTES, RULES_MAX, data_files, parse};
+pub use parse::{FILE_MAX_BYTES, KnownLists, RULES_MAX, data_files, parse, parse_knowing};
 pub use schema::schema;
 pub use set::{Hits, Rule, RuleSet};
 pub use source::{Example, LastVerdict, RuleFiles, RuleMode, RuleSource, RuleSources, TypeSet};

@@ -38,6 +38,9 @@ const RULE_KEYS: &[&str] =
 const EXAMPLE_KEYS: &[&str] = &["transactions", "last", "fires", "lists"];
 const TOP_KEYS: &[&str] = &["define", "rule", "list", "table"];
 
+/// The entries of lists by the hashes of their files, none of which had a line at fault.
+pub type KnownLists = BTreeMap<[u8; 32], Arc<ListFile>>;
+
 /// The names of the lists' and tables' files that rule files name: what the shell must read beside them.
 pub fn data_files(files: &[SourceFile]) -> Vec<String> {
     let mut names = Vec::new();
@@ -57,11 +60,24 @@ pub fn data_files(files: &[SourceFile]) -> Vec<String> {
 /// What all rule files say together, and what is wrong with them. With an error among the diagnostics the set must not
 /// be used; it is there so that the rest of it can be checked as well.
 pub fn parse(sources: RuleSources, settings: &Settings) -> (RuleFiles, Vec<Diagnostic>) {
+    parse_knowing(sources, settings, &KnownLists::default())
+}
+
+/// The same where lists are known by the hashes of their files: the entries of a file that has not changed are used
+/// again.
+pub fn parse_knowing(sources: RuleSources, settings: &Settings, known: &KnownLists) -> (RuleFiles, Vec<Diagnostic>) {
     let RuleSources { mut files, unreadable, data } = sources;
     // What is told of files together must not depend on the order in which a directory is listed.
     files.sort_by(|left, right| left.name.cmp(&right.name));
-    let mut set =
-        Parse { settings, data: &data, rules: Vec::new(), defines: Vec::new(), lists: Vec::new(), filled: Vec::new() };
+    let mut set = Parse {
+        settings,
+        data: &data,
+        known,
+        rules: Vec::new(),
+        defines: Vec::new(),
+        lists: Vec::new(),
+        filled: Vec::new(),
+    };
     let mut diagnostics: Vec<Diagnostic> = unreadable
         .iter()
         .map(|(name, problem)| {
@@ -141,6 +157,7 @@ fn tell_duplicates<'p>(
 struct Parse<'s> {
     settings: &'s Settings,
     data: &'s BTreeMap<String, Result<Vec<u8>, String>>,
+    known: &'s KnownLists,
     rules: Vec<RuleSource>,
     defines: Vec<(String, DefineSource)>,
     lists: Vec<ParsedList>,
@@ -350,9 +367,10 @@ impl Parse<'_> {
         let mut problems = Vec::new();
         let (content, hash) = match kind {
             None => {
-                let list = ListFile::parse(bytes, &mut problems);
+                let known = self.known.get(blake3::hash(bytes).as_bytes()).cloned();
+                let list = known.unwrap_or_else(|| Arc::new(ListFile::parse(bytes, &mut problems)));
                 let hash = *list.hash();
-                (Content::List(Arc::new(list)), hash)
+                (Content::List(list), hash)
             }
             Some(kind) => {
                 // Of a table without a type nothing but its name is known: no line of it can be judged.

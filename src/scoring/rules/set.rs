@@ -171,7 +171,7 @@ impl RuleSet {
     }
 
     /// The live rules that fired, by id.
-    pub fn fired<'h>(&'h self, hits: &'h Hits) -> impl Iterator<Item = &'h Rule> {
+    pub fn fired<'s, 'h>(&'s self, hits: &'h Hits) -> impl Iterator<Item = &'s Rule> + use<'s, 'h> {
         hits.fired.iter().filter_map(|place| self.rule(*place))
     }
 
@@ -181,7 +181,7 @@ impl RuleSet {
     }
 
     /// The rules that decided, by id: of those that fired, the ones first in precedence.
-    pub fn deciding<'h>(&'h self, hits: &'h Hits) -> impl Iterator<Item = &'h Rule> {
+    pub fn deciding<'s, 'h>(&'s self, hits: &'h Hits) -> impl Iterator<Item = &'s Rule> + use<'s, 'h> {
         let rank = hits.rank();
         self.fired(hits).filter(move |rule| Some(rule.rank()) == rank)
     }

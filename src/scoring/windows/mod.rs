@@ -128,6 +128,9 @@ pub struct WindowStats {
     pub folds: u64,
 }
 
+/// What a plan has kept that the next one does not ask for: as many keys as there are cards, perhaps.
+pub struct RetiredWindows(#[expect(dead_code, reason = "it is kept only to be freed elsewhere")] Vec<Option<Log>>);
+
 /// Which keys are held, for other threads to read while the scorer writes.
 #[derive(Clone)]
 pub struct KeyIndex(Arc<log::Index>);
@@ -186,7 +189,7 @@ impl Windows {
         windows
     }
 
-    /// Takes over another plan, keeping what both ask for. `same_filters` says for each filter of the new plan which
+    /// Takes over another plan, keeping what both ask for; gives back what neither needs. `same_filters` says for each filter of the new plan which
     /// filter of the old one is the same test, if any. What is new fills from now on and is reported as filling.
     pub fn adopt(
         &mut self,
@@ -194,7 +197,7 @@ impl Windows {
         schema: &AttributeSchema,
         settings: &WindowSettings,
         same_filters: &[Option<FilterId>],
-    ) {
+    ) -> RetiredWindows {
         let mut old: Vec<_> = std::mem::take(&mut self.logs).into_iter().map(Some).collect();
         for (index, key) in plan.keys.iter().enumerate() {
             let layout = Layout::compile(plan, KeyId(index as u16), schema, settings);
@@ -214,6 +217,7 @@ impl Windows {
         self.settings = settings.clone();
         // Fewer keys than one transaction has would evict what it is using.
         self.settings.keys_max = self.settings.keys_max.max(2 * self.logs.len());
+        RetiredWindows(old)
     }
 
     /// The highest event time accepted so far.

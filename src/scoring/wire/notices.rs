@@ -1,4 +1,4 @@
-//! Outcomes, labels and list changes from JSON. A bad field refuses the whole message.
+//! Outcomes, labels, list changes and requests to reload from JSON. A bad field refuses the whole message.
 
 use std::{borrow::Cow, marker::PhantomData};
 
@@ -73,6 +73,18 @@ pub fn decode_list_change<'a>(body: &'a [u8], list: &'a str) -> Result<ListChang
         comment: note("comment", raw.take("comment"))?,
         by: note("by", raw.take("by"))?,
     })
+}
+
+/// Whether a request to reload is to go past the guard, from its body, which may be empty.
+pub fn decode_reload(body: &[u8]) -> Result<bool, Refusal> {
+    if body.trim_ascii().is_empty() {
+        return Ok(false);
+    }
+    match decode_object(body)?.take("force") {
+        Raw::Absent | Raw::Null => Ok(false),
+        Raw::Boolean(force) => Ok(force),
+        other => Err(Refusal::invalid("force", format!("force is {}, expected true or false", other.found()))),
+    }
 }
 
 fn decode_object(body: &[u8]) -> Result<RawObject<'_>, Refusal> {

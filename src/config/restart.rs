@@ -1,0 +1,52 @@
+//! What of a configuration a running service cannot take over. It changes neither of the two it compares.
+
+use super::{Authentication, Config, NatsConfig};
+use crate::scoring::settings::Settings;
+
+impl Config {
+    /// This configuration as a service can take it over that runs with another: what needs a restart stays as it is,
+    /// and the names of what differs there come beside it.
+    #[must_use]
+    pub fn taken_over_by(self, running: &Self) -> (Self, Vec<&'static str>) {
+        let parts = [
+            ("[windows]", self.settings.windows == running.settings.windows && self.skew_ms == running.skew_ms),
+            ("[nats]", self.nats.is_same(&running.nats)),
+            ("[subjects]", self.subjects == running.subjects),
+            ("[http]", self.http == running.http),
+            ("[log]", self.log == running.log),
+            ("[guard] transactions", self.guard.transactions == running.guard.transactions),
+        ];
+        let differing = parts.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect();
+        let settings = Settings { windows: running.settings.windows.clone(), ..self.settings };
+        (Self { settings, ..self }, differing)
+    }
+}
+
+impl NatsConfig {
+    fn is_same(&self, other: &Self) -> bool {
+        // Taken apart without `..`, so that a new key does not compile until it is compared.
+        let Self { servers, authentication, tls_ca, tls_client, subscription_capacity, client_capacity, queue_max } =
+            self;
+        *servers == other.servers
+            && authentication.is_same(&other.authentication)
+            && *tls_ca == other.tls_ca
+            && *tls_client == other.tls_client
+            && *subscription_capacity == other.subscription_capacity
+            && *client_capacity == other.client_capacity
+            && *queue_max == other.queue_max
+    }
+}
+
+impl Authentication {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Password { user, password }, Self::Password { user: other, password: theirs }) => {
+                user == other && password == theirs
+            }
+            (Self::Credentials(path), Self::Credentials(other)) => path == other,
+            (Self::Nkey(seed), Self::Nkey(other)) => seed == other,
+            _ => false,
+        }
+    }
+}

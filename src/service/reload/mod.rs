@@ -1,0 +1,376 @@
+//! Follows rules, lists, model and configuration on disk: what has changed is compiled aside, tried on the latest
+//! transactions, and takes over as one whole. What cannot be loaded replaces nothing; no answer waits for any of it.
+
+mod watch;
+mod guard;
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    io,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel},
+    },
+    time::{Duration, Instant},
+};
+
+use async_nats::HeaderMap;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use self::{
+    guard::{History, Tried},
+    watch::{Notices, Places, Stamp},
+};
+use super::{
+    handover::{Ask, Swapped},
+    metrics::Metrics,
+    session::Command,
+};
+use crate::{
+    config::{Config, FILE_NAME, Flags},
+    loading::{LoadError, Loaded, Sources, model_folder},
+    scoring::{release::Release, rules::KnownLists, verdict::Versions},
+};
+
+/// How often files are looked at where no change was told: some mounts tell of none.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Editors write a file in several steps: it is read once nothing has changed for so long.
+const QUIET: Duration = Duration::from_millis(50);
+/// Something may change all the time.
+const QUIET_MAX: Duration = Duration::from_millis(500);
+/// Readings of files that change meanwhile.
+const READINGS_MAX: usize = 5;
+/// Aggregates that are named at most.
+const NAMED_MAX: usize = 8;
+
+/// What makes the thread look.
+enum Nudge {
+    Changed,
+    Asked(Ask),
+    End,
+}
+
+/// The thread that follows the files, from outside.
+pub struct Reloader {
+    nudges: Sender<Nudge>,
+}
+
+/// What serves, as far as a reload must know it.
+pub struct Serving {
+    config: Config,
+    versions: Versions,
+    aggregates: Vec<String>,
+    lists: KnownLists,
+}
+
+/// What came of an edit or of a request to reload, as it is answered.
+#[derive(Serialize)]
+struct Report {
+    /// `applied`, `unchanged`, `failed` or `refused`.
+    result: &'static str,
+    message: String,
+    /// Warnings, or what is wrong.
+    diagnostics: String,
+    /// Sections of the configuration that have changed and need a restart.
+    restart: Vec<&'static str>,
+    versions: ReportVersions,
+}
+
+/// What serves now.
+#[derive(Serialize)]
+struct ReportVersions {
+    engine: &'static str,
+    rules: String,
+    model: Option<String>,
+    config: String,
+}
+
+struct Follower {
+    flags: Flags,
+    serving: Serving,
+    commands: mpsc::Sender<Command>,
+    metrics: Arc<Metrics>,
+    notices: Notices,
+    places: Places,
+    stamp: Option<Stamp>,
+    /// The hash of what was tried last, whatever came of it.
+    tried: Option<[u8; 32]>,
+    history: History,
+}
+
+/// What lies on disk.
+struct Found {
+    config: Config,
+    restart: Vec<&'static str>,
+    sources: Sources,
+    hash: [u8; 32],
+}
+
+/// The scoring thread has ended.
+struct Gone;
+
+impl Serving {
+    /// A release under the configuration that it was loaded with.
+    pub fn new(config: &Config, release: &Release) -> Self {
+        Self {
+            config: config.clone(),
+            versions: release.versions.clone(),
+            aggregates: release.aggregates(),
+            lists: release.lists.files(),
+        }
+    }
+}
+
+impl Reloader {
+    /// Follows what the flags name, until it is dropped.
+    pub fn start(
+        flags: Flags,
+        serving: Serving,
+        commands: mpsc::Sender<Command>,
+        metrics: Arc<Metrics>,
+        asks: Receiver<Ask>,
+    ) -> io::Result<Self> {
+        let (nudges, nudged) = channel();
+        let (changed, asked) = (nudges.clone(), nudges.clone());
+        // A thread that has ended needs no more nudges.
+        let notices = Notices::new(move || drop(changed.send(Nudge::Changed)));
+        std::thread::Builder::new().name("asks".into()).spawn(move || {
+            while let Ok(ask) = asks.recv()
+                && asked.send(Nudge::Asked(ask)).is_ok()
+            {}
+        })?;
+        let history = History::new(serving.config.guard.transactions, serving.aggregates.clone());
+        let mut follower = Follower {
+            flags,
+            serving,
+            commands,
+            metrics,
+            notices,
+            places: Places::default(),
+            stamp: None,
+            tried: None,
+            history,
+        };
+        std::thread::Builder::new().name("reload".into()).spawn(move || follower.run(&nudged))?;
+        Ok(Self { nudges })
+    }
+}
+
+impl Drop for Reloader {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.nudges.send(Nudge::End);
+    }
+}
+
+impl Follower {
+    fn run(&mut self, nudged: &Receiver<Nudge>) {
+        // What was edited between loading and watching is found by the first look.
+        let mut is_over = self.look(None).is_err();
+        while !is_over {
+            is_over = match nudged.recv_timeout(LOOK_EVERY) {
+                Ok(Nudge::Changed) | Err(RecvTimeoutError::Timeout) => self.look_if_changed(nudged),
+                Ok(Nudge::Asked(ask)) => self.answer(&ask),
+                Ok(Nudge::End) | Err(RecvTimeoutError::Disconnected) => Err(Gone),
+            }
+            .is_err();
+        }
+    }
+
+    fn look_if_changed(&mut self, nudged: &Receiver<Nudge>) -> Result<(), Gone> {
+        let stamp = Stamp::of(&self.places);
+        if self.stamp == Some(stamp) && stamp.is_settled {
+            return Ok(());
+        }
+        let since = Instant::now();
+        let mut asked = Vec::new();
+        while since.elapsed() < QUIET_MAX {
+            match nudged.recv_timeout(QUIET) {
+                Ok(Nudge::Changed) => {}
+                Ok(Nudge::Asked(ask)) => {
+                    asked.push(ask);
+                    break;
+                }
+                Ok(Nudge::End) | Err(RecvTimeoutError::Disconnected) => return Err(Gone),
+                Err(RecvTimeoutError::Timeout) => break,
+            }
+        }
+        if asked.is_empty() {
+            return self.look(None).map(drop);
+        }
+        asked.iter().try_for_each(|ask| self.answer(ask))
+    }
+
+    /// Reloads because somebody asks for it, and says what came of it.
+    fn answer(&mut self, ask: &Ask) -> Result<(), Gone> {
+        let report = self.look(Some(ask))?;
+        let (Some(report), Some(reply)) = (report, ask.reply.clone()) else { return Ok(()) };
+        let body = serde_json::to_vec(&report).unwrap_or_default();
+        self.tell(Command::Say(reply, HeaderMap::new(), body.into()))
+    }
+
+    /// Looks at what lies on disk. Without somebody who asks there is a report only of what has not been tried yet.
+    fn look(&mut self, ask: Option<&Ask>) -> Result<Option<Report>, Gone> {
+        let is_first = self.tried.is_none();
+        let found = self.read();
+        let hash = match &found {
+            Ok(found) => found.hash,
+            Err(problem) => *blake3::hash(problem.as_bytes()).as_bytes(),
+        };
+        if ask.is_none() && self.tried.replace(hash) == Some(hash) {
+            return Ok(None);
+        }
+        self.tried = Some(hash);
+        let report = match found {
+            Ok(found) => self.take_over(found, ask.is_some_and(|ask| ask.force))?,
+            Err(problem) => self.report("failed", "the edit cannot be loaded", problem),
+        };
+        if !(is_first && report.result == "unchanged") {
+            self.publish(&report);
+        }
+        Ok(Some(report))
+    }
+
+    /// Reads everything, again while it changes.
+    fn read(&mut self) -> Result<Found, String> {
+        let mut readings = 0;
+        let found = loop {
+            let (places, stamp) = (self.places.clone(), Stamp::of(&self.places));
+            let found = self.read_once();
+            self.stamp = Some(Stamp::of(&self.places));
+            readings += 1;
+            if readings == READINGS_MAX || (self.places == places && self.stamp == Some(stamp)) {
+                break found;
+            }
+        };
+        self.notices.follow(&self.places);
+        found
+    }
+
+    fn read_once(&mut self) -> Result<Found, String> {
+        // What cannot be read has its place too: there it may be once it can.
+        let file = self.flags.config.clone().unwrap_or_else(|| FILE_NAME.into());
+        self.places.files.insert(file.clone());
+        let config = Config::load(&self.flags).map_err(|errors| errors.render(false))?;
+        let base = self.serving.config.settings.rates.base();
+        if config.settings.rates.base() != base {
+            let base = base.code();
+            return Err(format!("error: `base_currency` is no longer {base}, and that needs a restart"));
+        }
+        let (config, restart) = config.taken_over_by(&self.serving.config);
+        let folders = [Some(config.rules.clone()), model_folder(&config.model).map(Into::into)];
+        let folders = folders.into_iter().flatten().filter(|folder| !folder.as_os_str().is_empty()).collect();
+        self.places = Places { folders, files: BTreeSet::from([file]) };
+        let sources = Sources::read(&config).map_err(|error| error.render(false))?;
+        self.places.files.extend(sources.paths(&config));
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&sources.hash());
+        hasher.update(config.settings.version().as_bytes());
+        hasher.update(format!("{restart:?} {:?} {}", config.guard, config.rules.display()).as_bytes());
+        Ok(Found { config, restart, sources, hash: *hasher.finalize().as_bytes() })
+    }
+
+    /// Compiles, tries and swaps.
+    fn take_over(&mut self, found: Found, force: bool) -> Result<Report, Gone> {
+        let Found { config, restart, sources, .. } = found;
+        let loaded = match sources.compile(&config, &self.serving.lists) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                let is_diagnosed = matches!(error, LoadError::Compile(_));
+                let message = if is_diagnosed { "the edit does not compile" } else { "the edit cannot be loaded" };
+                return Ok(Report { restart, ..self.report("failed", message, error.render(false)) });
+            }
+        };
+        let Loaded { release, warnings, .. } = loaded;
+        let diagnostics: Vec<String> = warnings.iter().map(|warning| warning.render(false)).collect();
+        let diagnostics = diagnostics.join("\n\n");
+        if release.versions == self.serving.versions {
+            self.serving.config = config;
+            let message = "what lies on disk is what serves";
+            return Ok(Report { restart, ..self.report("unchanged", message, diagnostics) });
+        }
+        let tried = self.try_on(&release)?;
+        let (change, limit) = (tried.change(), config.guard.max_deny_change);
+        let mut message = tried.text();
+        if change > limit && !force {
+            let message = format!(
+                "{message}: the share of denials grows by {change:.3}, [guard] max_deny_change is {limit}; \
+                 `gavel reload --force` lets it serve"
+            );
+            return Ok(Report { restart, ..self.report("refused", &message, diagnostics) });
+        }
+        let serving = Serving::new(&config, &release);
+        let fresh = self.fresh(&serving);
+        self.swap(release, serving, tried)?;
+        if !fresh.is_empty() {
+            message = format!("{message}; windows not kept so far, verdicts are flagged until they are full: {fresh}");
+        }
+        Ok(Report { restart, ..self.report("applied", &message, diagnostics) })
+    }
+
+    fn try_on(&mut self, release: &Release) -> Result<Tried, Gone> {
+        let (lent, back) = sync_channel(1);
+        let spare = self.history.spare();
+        self.tell(Command::Lend(spare, lent))?;
+        self.history.append(back.recv().map_err(|_| Gone)?);
+        Ok(self.history.try_on(release))
+    }
+
+    fn swap(&mut self, release: Release, serving: Serving, tried: Tried) -> Result<(), Gone> {
+        let (done, swapped) = sync_channel(1);
+        self.tell(Command::Reload(Box::new(release), done))?;
+        let Swapped { retired, took, release } = swapped.recv().map_err(|_| Gone)?;
+        // To free a long list or a key's windows takes a while, so it is done here.
+        drop(retired);
+        self.metrics.swaps.observe(took.as_secs_f64());
+        self.history.commit(release, serving.aggregates.clone(), tried);
+        self.serving = serving;
+        Ok(())
+    }
+
+    /// The aggregates that were not kept so far, the first of them by name.
+    fn fresh(&self, next: &Serving) -> String {
+        let known: BTreeSet<&String> = self.serving.aggregates.iter().collect();
+        let fresh: Vec<&str> =
+            next.aggregates.iter().filter(|text| !known.contains(text)).map(String::as_str).collect();
+        let mut text = fresh.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+        if fresh.len() > NAMED_MAX {
+            // Writing to a string cannot fail.
+            let _ = write!(text, " and {} more", fresh.len() - NAMED_MAX);
+        }
+        text
+    }
+
+    fn tell(&self, command: Command) -> Result<(), Gone> {
+        self.commands.blocking_send(command).map_err(|_| Gone)
+    }
+
+    fn report(&self, result: &'static str, message: &str, diagnostics: String) -> Report {
+        let Versions { engine, rules, model, config } = self.serving.versions.clone();
+        let versions = ReportVersions { engine, rules, model, config };
+        Report { result, message: message.to_owned(), diagnostics, restart: Vec::new(), versions }
+    }
+
+    /// Counts and logs.
+    fn publish(&self, report: &Report) {
+        let Report { result, message, diagnostics, restart, versions } = report;
+        self.metrics.reloads.with_label_values(&[result]).inc();
+        let has_failed = matches!(*result, "failed" | "refused");
+        self.metrics.reload_failed.set(has_failed.into());
+        let ReportVersions { rules, config, .. } = versions;
+        let model = versions.model.as_deref().unwrap_or("none");
+        if has_failed {
+            tracing::error!(result, rules, model, config, "{message}; what served goes on serving\n{diagnostics}");
+        } else {
+            tracing::info!(result, rules, model, config, "{message}");
+            if !diagnostics.is_empty() && *result == "applied" {
+                tracing::warn!("what serves has warnings\n{diagnostics}");
+            }
+        }
+        for section in restart {
+            tracing::warn!(section, "what has changed there needs a restart");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Edits under a running service: what is good takes over whole, what is bad changes nothing, and what would deny too many
+//! is kept out unless forced.
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use async_nats::Client;
+use support::{Broker, Gavel, wait_for};
+
+const DENY_LARGE: &str = "[[rule]]\nid = \"large\"\nwhen = \"amount > 40 EUR\"\nthen = \"deny\"\n";
+const REVIEW_LARGE: &str = "[[rule]]\nid = \"large\"\nwhen = \"amount > 40 EUR\"\nthen = \"review\"\n";
+const LISTED: &str = "[[list]]\nid = \"blocked\"\nfile = \"lists/blocked.csv\"\n\
+                      [[rule]]\nid = \"blocked-card\"\nwhen = 'card in list(\"blocked\")'\nthen = \"deny\"\n";
+
+/// Asks for a verdict on a transaction of 45.99 EUR; what is decided, and under which rules.
+async fn verdict(client: &Client, id: &str, card: &str) -> (String, String, Vec<String>) {
+    let body = format!(r#"{{"id":"{id}","time":1532513730123,"card":"{card}","amount":4599,"currency":"EUR"}}"#);
+    let answer = client.request(format!("fraud.v1.score.p1.{card}"), body.into()).await.expect("an answer");
+    let answer: serde_json::Value = serde_json::from_slice(&answer.payload).expect("JSON");
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let flags = answer["flags"].as_array().into_iter().flatten().map(text).collect();
+    (text(&answer["verdict"]), text(&answer["versions"]["rules"]), flags)
+}
+
+/// Asks with new ids until the answer is what an edit makes of it.
+async fn until(client: &Client, name: &str, expected: &str) -> String {
+    let start = std::time::Instant::now();
+    for attempt in 0.. {
+        let (decision, version, _) = verdict(client, &format!("{name}-{attempt}"), "c_1").await;
+        if decision == expected {
+            return version;
+        }
+        assert!(start.elapsed().as_secs() < 30, "{name}: still {decision}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    unreachable!()
+}
+
+fn reload(gavel: &Gavel, broker: &Broker, arguments: &[&str]) -> Output {
+    let command = Command::new(env!("CARGO_BIN_EXE_gavel"))
+        .args(["reload", "--nats", broker.url()])
+        .args(arguments)
+        .current_dir(gavel.folder())
+        .output();
+    command.expect("gavel runs")
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
+}
+
+fn start(broker: &Broker, files: &[(&str, &str)], configuration: &str) -> Gavel {
+    let gavel = Gavel::prepared(broker.url(), configuration, files);
+    gavel.wait_ready();
+    gavel
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn every_way_to_edit_a_file_takes_over() {
+    let broker = Broker::start();
+    let gavel = start(&broker, &[("rules/a.toml", "")], "[guard]\nmax_deny_change = 1.0\n");
+    let client = broker.client().await;
+    let rules = gavel.folder().join("rules");
+    let first = until(&client, "empty", "approve").await;
+
+    fs::write(rules.join("a.toml"), DENY_LARGE).unwrap();
+    let written = until(&client, "written", "deny").await;
+    assert_ne!(written, first);
+
+    // As editors do it: another file under a hidden name, put in its place.
+    fs::write(rules.join(".a.toml.swp"), REVIEW_LARGE).unwrap();
+    fs::rename(rules.join(".a.toml.swp"), rules.join("a.toml")).unwrap();
+    until(&client, "renamed", "review").await;
+
+    fs::remove_file(rules.join("a.toml")).unwrap();
+    assert_eq!(until(&client, "removed", "approve").await, first, "the same set has the same version");
+
+    fs::create_dir(rules.join("lists")).unwrap();
+    fs::write(rules.join("lists/blocked.csv"), "c_9\n").unwrap();
+    fs::write(rules.join("b.toml"), LISTED).unwrap();
+    gavel.wait_metric("gavel_reloads_total", "applied", 4.0);
+    fs::write(rules.join("lists/blocked.csv"), "c_9\nc_1\n").unwrap();
+    until(&client, "listed", "deny").await;
+    gavel.wait_metric("gavel_reload_failed", "", 0.0);
+}
+
+/// A mounted `ConfigMap`: files are links to links, and one of those is swapped.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_swapped_link_takes_over() {
+    use std::os::unix::fs::symlink;
+    let broker = Broker::start();
+    let mount = |folder: &Path, version: &str, rules: &str| {
+        fs::create_dir(folder.join(version)).unwrap();
+        fs::write(folder.join(version).join("a.toml"), rules).unwrap();
+        symlink(version, folder.join("..next")).unwrap();
+        fs::rename(folder.join("..next"), folder.join("..data")).unwrap();
+    };
+    let gavel = start(&broker, &[], "[guard]\nmax_deny_change = 1.0\n");
+    let client = broker.client().await;
+    let rules = gavel.folder().join("rules");
+    mount(&rules, "..v1", DENY_LARGE);
+    symlink("..data/a.toml", rules.join("a.toml")).unwrap();
+    until(&client, "first", "deny").await;
+    mount(&rules, "..v2", REVIEW_LARGE);
+    until(&client, "second", "review").await;
+    mount(&rules, "..v3", DENY_LARGE);
+    until(&client, "third", "deny").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_bad_edit_changes_nothing_and_is_told() {
+    let broker = Broker::start();
+    let gavel = start(&broker, &[("rules/a.toml", DENY_LARGE)], "");
+    let client = broker.client().await;
+    let before = verdict(&client, "before", "c_1").await;
+    // (file, what is written there, what the log says of it)
+    let edits: [(&str, &str, &str); 4] = [
+        ("rules/a.toml", "[[rule]]\nid = \"large\"\nwhen = \"amount > 40\"\nthen = \"deny\"\n", "E103"),
+        ("rules/b.toml", "[[rule\n", "E300"),
+        ("gavel.toml", "[policy]\ndeny_at = 7\n", "policy.deny_at"),
+        ("gavel.toml", "base_currency = \"USD\"\n", "needs a restart"),
+    ];
+    for (number, (file, content, told)) in edits.into_iter().enumerate() {
+        let path = gavel.folder().join(file);
+        let was = fs::read(&path).ok();
+        fs::write(&path, content).unwrap();
+        gavel.wait_metric("gavel_reload_failed", "", 1.0);
+        gavel.wait_log(told);
+        assert_eq!(verdict(&client, &format!("bad-{number}"), "c_1").await, before, "{file}");
+        let asked = reload_elsewhere(&broker);
+        assert_eq!(asked.status.code(), Some(1), "{}", text(&asked));
+        assert!(text(&asked).contains(told), "{}", text(&asked));
+        match was {
+            Some(was) => fs::write(&path, was).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        gavel.wait_metric("gavel_reload_failed", "", 0.0);
+    }
+    assert_eq!(verdict(&client, "after", "c_1").await, before);
+}
+
+/// From a folder whose configuration is not the one that is wrong.
+fn reload_elsewhere(broker: &Broker) -> Output {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gavel"));
+    command.args(["reload", "--nats", broker.url()]).current_dir(folder.path()).output().expect("gavel runs")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_guard_keeps_a_fatal_edit_out_until_it_is_forced() {
+    let broker = Broker::start();
+    let gavel = start(&broker, &[("rules/a.toml", REVIEW_LARGE)], "[guard]\nmax_deny_change = 0.2\n");
+    let client = broker.client().await;
+    for number in 0..40 {
+        verdict(&client, &format!("t-{number}"), &format!("c_{number}")).await;
+    }
+    let fatal = "[[rule]]\nid = \"fatal\"\nwhen = \"count(card, 1h) >= 1\"\nthen = \"deny\"\n";
+    fs::write(gavel.folder().join("rules/fatal.toml"), fatal).unwrap();
+    gavel.wait_metric("gavel_reloads_total", "refused", 1.0);
+    gavel.wait_metric("gavel_reload_failed", "", 1.0);
+    let line = gavel.wait_log("of the latest 40 transactions");
+    assert!(line.contains("it denies 40, what serves 0; new denials: 40 by rule `fatal`"), "{line}");
+    assert_eq!(verdict(&client, "kept-out", "c_1").await.0, "review");
+
+    let refused = reload(&gavel, &broker, &[]);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("41 by rule `fatal`"), "{}", text(&refused));
+
+    let forced = reload(&gavel, &broker, &["--force"]);
+    assert!(forced.status.success(), "{}", text(&forced));
+    assert!(text(&forced).contains("windows not kept so far"), "{}", text(&forced));
+    let (decision, _, flags) = verdict(&client, "forced", "c_1").await;
+    assert_eq!((decision.as_str(), flags.as_slice()), ("deny", &["window_filling".to_owned()][..]));
+    gavel.wait_metric("gavel_reload_failed", "", 0.0);
+
+    // What was forced is what serves: a harmless edit after it is compared with that.
+    fs::write(gavel.folder().join("rules/a.toml"), REVIEW_LARGE.replace("40 EUR", "41 EUR")).unwrap();
+    gavel.wait_metric("gavel_reloads_total", "applied", 2.0);
+    let unchanged = reload(&gavel, &broker, &["--json"]);
+    assert!(text(&unchanged).contains(r#""result":"unchanged""#), "{}", text(&unchanged));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn rates_policy_and_attributes_take_over_and_the_rest_says_that_it_does_not() {
+    let broker = Broker::start();
+    let rules = "[[rule]]\nid = \"toys\"\nwhen = 'attributes.category == \"toys\"'\nthen = \"review\"\n";
+    let gavel = start(&broker, &[], "");
+    let client = broker.client().await;
+    let path: PathBuf = gavel.folder().join("gavel.toml");
+    let ask = async |id: &str| {
+        let body = format!(
+            r#"{{"id":"{id}","time":1532513730123,"card":"c_1","amount":1,"currency":"USD","attributes":{{"category":"toys"}}}}"#
+        );
+        let answer = client.request("fraud.v1.score.p1.c_1", body.into()).await.unwrap();
+        String::from_utf8_lossy(&answer.payload).into_owned()
+    };
+    assert!(ask("t-1").await.contains("no_rate"));
+    fs::write(&path, "[rates]\nUSD = \"0.92\"\n[attributes]\ncategory = \"text\"\n").unwrap();
+    fs::write(gavel.folder().join("rules/toys.toml"), rules).unwrap();
+    let mut number = 1;
+    loop {
+        number += 1;
+        let answer = ask(&format!("t-{number}")).await;
+        if answer.contains("\"review\"") && !answer.contains("no_rate") {
+            break;
+        }
+        assert!(number < 1_000, "{answer}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    fs::write(&path, "[windows]\nlateness = \"1m\"\n[log]\nfilter = \"gavel=debug\"\n[policy]\nmode = \"monitor\"\n")
+        .unwrap();
+    fs::remove_file(gavel.folder().join("rules/toys.toml")).unwrap();
+    gavel.wait_log("needs a restart");
+    wait_for("both sections", || {
+        let log = gavel.log();
+        (log.contains("\"[windows]\"") && log.contains("\"[log]\"") && !log.contains("\"[nats]\"")).then_some(())
+    });
+    loop {
+        number += 1;
+        if ask(&format!("t-{number}")).await.contains("monitor:approve") {
+            break;
+        }
+        assert!(number < 2_000);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
