@@ -174,18 +174,39 @@ impl Money {
     }
 }
 
+impl Money {
+    /// Appends its text.
+    pub fn push_text(&self, out: &mut String) {
+        if self.minor < 0 {
+            out.push('-');
+        }
+        let unit = 10_u64.pow(self.currency.exponent());
+        let minor = self.minor.unsigned_abs();
+        match minor % unit {
+            0 => push_decimal(minor / unit, 1, out),
+            _ => push_decimal(minor, unit, out),
+        }
+        out.push(' ');
+        out.push_str(self.currency.code());
+    }
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exponent = self.currency.exponent();
-        let unit = 10_u64.pow(exponent);
-        let magnitude = self.minor.unsigned_abs();
-        let sign = if self.minor < 0 { "-" } else { "" };
-        let (whole, fraction) = (magnitude / unit, magnitude % unit);
-        if fraction == 0 {
-            write!(out, "{sign}{whole} {}", self.currency.code())
-        } else {
-            write!(out, "{sign}{whole}.{fraction:0width$} {}", self.currency.code(), width = exponent as usize)
-        }
+        let mut text = String::new();
+        self.push_text(&mut text);
+        out.write_str(&text)
+    }
+}
+
+/// Appends `scaled / unit`, for a unit that is a power of ten, with as many decimals as the unit has zeros.
+pub fn push_decimal(scaled: u64, unit: u64, out: &mut String) {
+    let mut digits = itoa::Buffer::new();
+    out.push_str(digits.format(scaled / unit));
+    if unit > 1 {
+        out.push('.');
+        // A one in front keeps the zeros that a fraction begins with.
+        out.push_str(&digits.format(unit + scaled % unit)[1..]);
     }
 }
 

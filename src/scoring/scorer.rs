@@ -9,7 +9,7 @@ use super::{
     rules::Hits,
     settings::Mode,
     transaction::{Label, ListChange, Outcome, Transaction, TransactionType},
-    verdict::{Decision, Flag, Reason, ReasonKind, Tier, Verdict},
+    verdict::{Decision, Flag, ReasonKind, Tier, Verdict},
     windows::{Observed, RetiredWindows, Windows},
 };
 
@@ -239,6 +239,7 @@ impl Scorer {
         self.verdict.tier = if tier == Tier::Full && model.is_none() { Tier::RulesOnly } else { tier };
         self.verdict.score = None;
         self.verdict.reasons.clear();
+        self.verdict.texts.clear();
         self.features.clear();
         // Without a model features are asked for to be exported or learnt from, whatever the tier.
         if tier != Tier::Full && model.is_some() {
@@ -253,10 +254,11 @@ impl Scorer {
         let probability = model.explain(&self.features, &mut self.contributions);
         for place in largest(&self.contributions) {
             let feature = &self.release.features[place];
-            let mut text = String::new();
-            program.describe_feature(feature.id, &scope, &mut self.memo, &mut text);
             let weight = Some((self.contributions[place] * 1e4).round() / 1e4);
-            self.verdict.reasons.push(Reason { kind: ReasonKind::Model, code: feature.name.clone(), text, weight });
+            let memo = &mut self.memo;
+            self.verdict.add_reason(ReasonKind::Model, &feature.name, weight, |text| {
+                program.describe_feature(feature.id, &scope, memo, text);
+            });
         }
         self.verdict.score = Some(probability);
         Some(probability)

@@ -88,15 +88,22 @@ impl fmt::Display for Timestamp {
 /// A length of time as rule files write it (`10m`, `24h`, `7d`): the largest unit that leaves no remainder.
 pub struct Span(pub i64);
 
+impl Span {
+    /// Appends its text.
+    pub fn push_text(&self, out: &mut String) {
+        let units = [(DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m"), (SECOND_MS, "s")];
+        let fits = |unit_ms: i64| self.0 % unit_ms == 0 && self.0 != 0 && (unit_ms != DAY_MS || self.0 > DAY_MS);
+        let (unit_ms, name) = units.into_iter().find(|(unit_ms, _)| fits(*unit_ms)).unwrap_or((1, "ms"));
+        out.push_str(itoa::Buffer::new().format(self.0 / unit_ms));
+        out.push_str(name);
+    }
+}
+
 impl fmt::Display for Span {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m"), (SECOND_MS, "s")];
-        for (unit_ms, name) in units {
-            if self.0 % unit_ms == 0 && self.0 != 0 && (unit_ms != DAY_MS || self.0 > DAY_MS) {
-                return write!(out, "{}{name}", self.0 / unit_ms);
-            }
-        }
-        write!(out, "{}ms", self.0)
+        let mut text = String::new();
+        self.push_text(&mut text);
+        out.write_str(&text)
     }
 }
 

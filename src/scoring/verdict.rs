@@ -1,6 +1,6 @@
 //! The verdict on a transaction and its JSON. It holds no clock reading, host name or random number.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, ops::Range, sync::Arc};
 
 use super::field::{AttributeSchema, Field};
 
@@ -128,8 +128,8 @@ pub struct Reason {
     pub kind: ReasonKind,
     /// The rule's id or the feature's name.
     pub code: Arc<str>,
-    /// For people.
-    pub text: String,
+    /// For people: where it is in the verdict's texts.
+    pub text: Range<usize>,
     /// The model's contribution in log-odds; `None` for a rule.
     pub weight: Option<f64>,
 }
@@ -156,6 +156,8 @@ pub struct Verdict {
     pub score: Option<f64>,
     /// The rules that decided, by id, then the model's largest contributions.
     pub reasons: Vec<Reason>,
+    /// The texts of the reasons, one behind the other: one piece of memory, used again for each verdict.
+    pub texts: String,
     /// Every live rule that fired, sorted.
     pub fired: Vec<Arc<str>>,
     /// The tags of the rules that decided, sorted, each once.
@@ -172,6 +174,7 @@ impl Default for Verdict {
             decision: Decision::Approve,
             score: None,
             reasons: Vec::new(),
+            texts: String::new(),
             fired: Vec::new(),
             tags: Vec::new(),
             tier: Tier::RulesOnly,
@@ -181,6 +184,24 @@ impl Default for Verdict {
 }
 
 impl Verdict {
+    /// Adds a reason whose text `write` appends.
+    pub fn add_reason(
+        &mut self,
+        kind: ReasonKind,
+        code: &Arc<str>,
+        weight: Option<f64>,
+        write: impl FnOnce(&mut String),
+    ) {
+        let start = self.texts.len();
+        write(&mut self.texts);
+        self.reasons.push(Reason { kind, code: Arc::clone(code), text: start..self.texts.len(), weight });
+    }
+
+    /// A reason's text.
+    pub fn text(&self, reason: &Reason) -> &str {
+        self.texts.get(reason.text.clone()).unwrap_or_default()
+    }
+
     /// Appends the JSON body. The same verdict always gives the same bytes.
     pub fn encode(&self, id: &str, versions: &Versions, schema: &AttributeSchema, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":");
@@ -199,7 +220,7 @@ impl Verdict {
             out.extend_from_slice(kind);
             push_text(out, &reason.code);
             out.extend_from_slice(b",\"text\":");
-            push_text(out, &reason.text);
+            push_text(out, self.text(reason));
             if reason.weight.is_some() {
                 out.extend_from_slice(b",\"weight\":");
                 push_number(out, reason.weight);
@@ -271,28 +292,20 @@ mod tests {
 
     #[test]
     fn encodes_as_the_contract_shows() {
-        let verdict = Verdict {
+        let mut verdict = Verdict {
             decision: Decision::Deny,
             score: Some(0.973_115_420_1),
-            reasons: vec![
-                Reason {
-                    kind: ReasonKind::Rule,
-                    code: "card-testing".into(),
-                    text: "9 authorisations on this card in 10m, limit 8".into(),
-                    weight: None,
-                },
-                Reason {
-                    kind: ReasonKind::Model,
-                    code: "amount_over_mean_7d".into(),
-                    text: "amount is 6.2 times the card's mean of 7d".into(),
-                    weight: Some(0.41),
-                },
-            ],
             fired: vec!["card-testing".into()],
-            tags: Vec::new(),
             tier: Tier::Full,
             flags: vec![Flag::NoRate, Flag::Late, Flag::Invalid(Field::Mcc), Flag::Monitor(Decision::Deny)],
+            ..Verdict::default()
         };
+        verdict.add_reason(ReasonKind::Rule, &"card-testing".into(), None, |text| {
+            text.push_str("9 authorisations on this card in 10m, limit 8");
+        });
+        verdict.add_reason(ReasonKind::Model, &"amount_over_mean_7d".into(), Some(0.41), |text| {
+            text.push_str("amount is 6.2 times the card's mean of 7d");
+        });
         let versions = Versions {
             engine: "0.1.0",
             rules: "a1b2c3d4e5f6".into(),

@@ -15,7 +15,7 @@ use crate::scoring::{
     expression::{Compiler, ConditionId, Define, Finding, Memo, Program, Scope},
     lists::TableType,
     settings::Settings,
-    verdict::{Decision, Flag, Reason, ReasonKind, Verdict},
+    verdict::{Decision, Flag, ReasonKind, Verdict},
 };
 
 /// The finding that is about a define's name and not its expression.
@@ -196,14 +196,15 @@ impl RuleSet {
         verdict.tags.dedup();
         let of_model = verdict.reasons.len();
         for rule in self.deciding(hits) {
-            let mut text = String::new();
-            if let Some(condition) = rule.condition {
-                program.describe(condition, scope, memo, &mut text);
-            }
-            if text.is_empty() {
-                text.push_str(&rule.description);
-            }
-            verdict.reasons.push(Reason { kind: ReasonKind::Rule, code: Arc::clone(&rule.id), text, weight: None });
+            verdict.add_reason(ReasonKind::Rule, &rule.id, None, |text| {
+                let start = text.len();
+                if let Some(condition) = rule.condition {
+                    program.describe(condition, scope, memo, text);
+                }
+                if text.len() == start {
+                    text.push_str(&rule.description);
+                }
+            });
         }
         verdict.reasons.rotate_left(of_model);
     }

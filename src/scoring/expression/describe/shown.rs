@@ -7,7 +7,7 @@ use crate::scoring::{
         node::{IntegerId, RealId, TextId},
         run::{Run, country_text, mcc_text},
     },
-    money::{Currency, Money},
+    money::{Currency, Money, push_decimal},
     time::{Span, Timestamp},
 };
 
@@ -39,12 +39,12 @@ pub(crate) fn write_value(shown: Shown, base: Currency, run: &mut Run<'_>, out: 
 
 fn write_if_there(shown: Shown, base: Currency, run: &mut Run<'_>, out: &mut String) -> Option<()> {
     match shown {
-        Shown::Integer(id) => push(out, format_args!("{}", run.integer(id)?)),
-        Shown::Money(id) => push(out, format_args!("{}", Money { minor: run.integer(id)?, currency: base })),
+        Shown::Integer(id) => out.push_str(itoa::Buffer::new().format(run.integer(id)?)),
+        Shown::Money(id) => Money { minor: run.integer(id)?, currency: base }.push_text(out),
         Shown::MoneyReal(id) => {
             let minor = libm::rint(run.real(id)?);
             // A double that large is shown as the largest amount there is.
-            push(out, format_args!("{}", Money { minor: minor as i64, currency: base }));
+            Money { minor: minor as i64, currency: base }.push_text(out);
         }
         Shown::Number(id) => number(run.real(id)?, out),
         Shown::Times(id) => {
@@ -82,7 +82,7 @@ fn number(value: f64, out: &mut String) {
     if size >= 1e15 || (size > 0.0 && size < 0.001) {
         push(out, format_args!("{value:.2e}"));
     } else if size >= 100.0 {
-        push(out, format_args!("{value:.0}"));
+        fixed(value, 0, out);
     } else if size >= 10.0 {
         fixed(value, 1, out);
     } else if size >= 1.0 {
@@ -92,12 +92,17 @@ fn number(value: f64, out: &mut String) {
     }
 }
 
-/// A number with some decimals, less the zeros at its end.
-fn fixed(value: f64, decimals: usize, out: &mut String) {
-    let start = out.len();
-    push(out, format_args!("{value:.decimals$}"));
-    let written = out[start..].trim_end_matches('0').trim_end_matches('.').len();
-    out.truncate(start + written);
+/// A number below 10^15 with some decimals, less the zeros at its end.
+fn fixed(value: f64, decimals: u32, out: &mut String) {
+    let mut unit = 10_u64.pow(decimals);
+    let mut scaled = libm::rint(value.abs() * unit as f64) as u64;
+    while unit > 1 && scaled.is_multiple_of(10) {
+        (scaled, unit) = (scaled / 10, unit / 10);
+    }
+    if value < 0.0 && scaled > 0 {
+        out.push('-');
+    }
+    push_decimal(scaled, unit, out);
 }
 
 /// A duration in its largest unit of which there are two, with what is left over in whole units.
@@ -114,7 +119,7 @@ fn span(ms: i64, out: &mut String) {
     if whole == 0 {
         out.push_str("0s");
     } else {
-        push(out, format_args!("{}", Span(if ms < 0 { -whole } else { whole })));
+        Span(if ms < 0 { -whole } else { whole }).push_text(out);
     }
 }
 
