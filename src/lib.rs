@@ -7,5 +7,6 @@ pub mod loading;
 pub mod data;
 pub mod simulation;
 pub mod learning;
+pub mod durability;
 pub mod service;
 pub mod commands;

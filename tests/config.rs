@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gavel::{
-    config::{Authentication, Config, Flags, LogFormat, ModelChoice, Sources},
+    config::{Authentication, Config, DurabilityConfig, Flags, LogFormat, ModelChoice, Sources},
     scoring::{
         money::Currency,
         settings::{AmountBand, Mode, Settings},
@@ -256,6 +256,8 @@ fn the_documented_example_is_every_key_at_its_default() {
     assert_eq!(capacities(&documented), capacities(&defaults));
     assert_eq!(documented.subjects, defaults.subjects);
     assert_eq!(documented.http, defaults.http);
+    let dir = defaults.durability.dir.as_deref().map(|dir| Path::new("etc").join(dir));
+    assert_eq!(documented.durability, DurabilityConfig { dir, ..defaults.durability });
     assert_eq!(documented.log, defaults.log);
 
     // A key behind `# ` is documented too; a comment that is a sentence has no ` = ` after its first word.

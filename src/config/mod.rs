@@ -38,6 +38,8 @@ pub struct Config {
     pub subjects: SubjectRoots,
     /// The port of metrics and health.
     pub http: HttpConfig,
+    /// What outlives the process, and where.
+    pub durability: DurabilityConfig,
     /// What is logged, and how.
     pub log: LogConfig,
     /// What keeps a fatal edit out.
@@ -138,6 +140,30 @@ pub struct GuardConfig {
 pub struct HttpConfig {
     /// The address; port 0 asks the system for a free one.
     pub listen: std::net::SocketAddr,
+}
+
+/// What outlives the process, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DurabilityConfig {
+    /// The folder of the journal; `None` for no durability.
+    pub dir: Option<PathBuf>,
+    /// At most this long what was answered is not yet safe from a power cut; 0 makes it safe before it is answered.
+    pub sync_interval_ms: i64,
+    /// The length of one file of the journal.
+    pub file_max_bytes: usize,
+    /// The length of all of them.
+    pub journal_max_bytes: usize,
+    /// What to do while nothing can be written.
+    pub on_failure: OnFailure,
+}
+
+/// What to do while the journal cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Refuse every message until it can be written again.
+    Refuse,
+    /// Go on answering; what is answered meanwhile is lost with the process.
+    Continue,
 }
 
 /// What is logged, and how.

@@ -6,8 +6,8 @@ use async_nats::ServerAddr;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    Authentication, Config, GuardConfig, HttpConfig, LogConfig, LogFormat, ModelChoice, NatsConfig, SubjectRoots,
-    TlsClient,
+    Authentication, Config, DurabilityConfig, GuardConfig, HttpConfig, LogConfig, LogFormat, ModelChoice, NatsConfig,
+    OnFailure, SubjectRoots, TlsClient,
     known::suggestion,
     policy,
     problem::{ConfigErrors, Place, Problem},
@@ -55,6 +55,7 @@ fn read_all(reader: &mut Reader) -> Config {
         nats: nats(reader),
         subjects: subjects(reader),
         http: http(reader),
+        durability: durability(reader),
         log: log(reader),
         guard: guard(reader),
         file: None,
@@ -308,6 +309,23 @@ fn http(reader: &mut Reader) -> HttpConfig {
     let default = SocketAddr::from(([127, 0, 0, 1], 9464));
     let expected = format!("an address and a port such as `{default}`");
     HttpConfig { listen: reader.parsed("http.listen", default, expected, |given| given.text()?.parse().ok()) }
+}
+
+fn durability(reader: &mut Reader) -> DurabilityConfig {
+    const MIB: usize = 1 << 20;
+    let dir = match reader.take("durability.dir") {
+        None => Some("state".into()),
+        Some(given) if given.text() == Some("none") => None,
+        Some(given) => reader.path_of(&given),
+    };
+    let on_failure = [("refuse", OnFailure::Refuse), ("continue", OnFailure::Continue)];
+    DurabilityConfig {
+        dir,
+        sync_interval_ms: reader.duration_ms("durability.sync_interval", 200, 0..=HOUR_MS),
+        file_max_bytes: reader.bytes("durability.file_max", 64 * MIB, MIB..=1 << 30),
+        journal_max_bytes: reader.bytes("durability.journal_max", 64 << 30, MIB..=1 << 44),
+        on_failure: reader.word("durability.on_failure", OnFailure::Refuse, &on_failure),
+    }
 }
 
 fn guard(reader: &mut Reader) -> GuardConfig {

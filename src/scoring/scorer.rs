@@ -33,6 +33,18 @@ pub enum Input<'a> {
     ListChange(&'a ListChange<'a>),
     /// Another release takes over.
     Reload(Box<Release>),
+    /// A transaction that was answered before this process began: it is taken in with the answer of then, and nothing is
+    /// decided anew.
+    Answered {
+        /// The transaction.
+        transaction: &'a Transaction<'a>,
+        /// Its amount in the base currency, by the rates of then.
+        amount_base_minor: Option<i64>,
+        /// What was decided.
+        decision: Decision,
+        /// The answer's JSON.
+        body: &'a [u8],
+    },
 }
 
 /// What came of an input.
@@ -163,6 +175,10 @@ impl Scorer {
                 self.adopt(release);
                 Output::Applied
             }
+            Input::Answered { transaction, amount_base_minor, decision, body } => {
+                self.restore(transaction, amount_base_minor, decision, body);
+                Output::Applied
+            }
         }
     }
 
@@ -191,8 +207,26 @@ impl Scorer {
         Output::Verdict { body: &self.body, verdict: &self.verdict }
     }
 
+    /// What scoring and remembering a transaction leave behind, without the model and the rules.
+    fn restore(
+        &mut self,
+        transaction: &Transaction<'_>,
+        amount_base_minor: Option<i64>,
+        decision: Decision,
+        body: &[u8],
+    ) {
+        let fingerprint = Fingerprint::of(&transaction.processor, &transaction.card, &transaction.id);
+        self.seen.amount_base_minor = amount_base_minor;
+        let mut observed = self.observe(transaction);
+        (self.verdict.decision, self.verdict.score) = (decision, None);
+        self.settle(transaction, &mut observed);
+        self.registry.remember(fingerprint, transaction, amount_base_minor, &observed, &self.windows, body);
+    }
+
     /// The pipeline.
     fn score(&mut self, transaction: &Transaction<'_>, tier: Tier) -> Observed {
+        let rates = &self.release.settings.rates;
+        self.seen.amount_base_minor = rates.to_base_minor(transaction.amount_minor, transaction.currency);
         let mut observed = self.observe(transaction);
         let probability = self.probability(transaction, tier);
         let ruled = self.evaluate(transaction, probability);
@@ -203,8 +237,6 @@ impl Scorer {
 
     /// Windows: the answer of every aggregate, with the transaction taken in.
     fn observe(&mut self, transaction: &Transaction<'_>) -> Observed {
-        let rates = &self.release.settings.rates;
-        self.seen.amount_base_minor = rates.to_base_minor(transaction.amount_minor, transaction.currency);
         self.seen.aggregates.clear();
         self.memo.begin();
         let own_fields = scope(&self.release, &self.seen, transaction, None);

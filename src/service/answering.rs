@@ -13,6 +13,7 @@ use super::{
     batch,
     discovery::Discovery,
     handover::{Ask, Latest, Swapped},
+    keeper::Keeper,
     metrics::{Metrics, Stage, Tally},
     outbox::{Outbox, header_text},
     queue::Received,
@@ -50,6 +51,7 @@ pub struct Moment {
 /// The scoring thread's work, message by message in their order.
 pub struct Answering {
     scorer: Scorer,
+    keeper: Keeper,
     subjects: Subjects,
     skew_ms: i64,
     metrics: Arc<Metrics>,
@@ -82,6 +84,7 @@ impl Answering {
     /// a reload.
     pub fn new(
         scorer: Scorer,
+        keeper: Keeper,
         subjects: Subjects,
         skew_ms: i64,
         metrics: Arc<Metrics>,
@@ -94,6 +97,7 @@ impl Answering {
         let payload_max_bytes = 1024 * 1024;
         Self {
             scorer,
+            keeper,
             subjects,
             skew_ms,
             metrics,
@@ -123,12 +127,36 @@ impl Answering {
         self.payload_max_bytes = max_bytes;
     }
 
+    /// Brings back what the journal holds. To be called before anything is answered.
+    pub fn recover(&mut self, now_ms: i64) -> Result<(), String> {
+        self.keeper.recover(&mut self.scorer, now_ms)
+    }
+
+    /// Writes what was answered to the journal; answers that are not in it leave the outbox until they are.
+    pub fn commit(&mut self, now_ms: i64, out: &mut Outbox) {
+        self.keeper.commit(self.scorer.release(), now_ms, out);
+    }
+
+    /// Makes what was answered outlive a power cut. What cannot be written any more is refused after all.
+    pub fn finish(&mut self, now_ms: i64, out: &mut Outbox) {
+        let subjects = &self.subjects;
+        self.keeper.finish(self.scorer.release(), now_ms, out, |refusal, message| {
+            if subjects.is_verdict(&message.subject) {
+                return false;
+            }
+            let (headers, body) = refused(refusal, std::time::Duration::ZERO);
+            (message.headers, message.payload) = (Some(headers), body.into());
+            true
+        });
+    }
+
     /// Another release takes over, between two messages.
     pub fn reload(&mut self, release: Box<Release>) -> Swapped {
         let start = Instant::now();
         self.scorer.apply(Input::Reload(release));
         let took = start.elapsed();
         self.releases += 1;
+        self.keeper.release(self.scorer.release());
         self.metrics.set_release(&self.scorer.release().versions);
         self.tally.applied(&self.metrics, "release");
         Swapped { retired: self.scorer.take_retired(), took, release: self.releases }
@@ -137,6 +165,11 @@ impl Answering {
     /// Hands over the latest transactions, and goes on with others.
     pub fn lend(&mut self, latest: Latest) -> Latest {
         std::mem::replace(&mut self.latest, latest)
+    }
+
+    /// Looks after the journal. To be called ten times a second.
+    pub fn tick(&mut self, now_ms: i64, out: &mut Outbox) {
+        self.keeper.tick(self.scorer.release(), now_ms, out);
     }
 
     /// Hands the counts over.
@@ -156,6 +189,10 @@ impl Answering {
         if is_past(request, now.unix_ms) {
             let message = "the deadline had passed before the message was looked at";
             let refusal = Refusal::of(RefusalClass::PastDeadline, "past_deadline", message);
+            self.refuse(kind, request, &refusal, now.instant - arrived, out);
+            return now.instant;
+        }
+        if let Some(refusal) = self.keeper.refusal() {
             self.refuse(kind, request, &refusal, now.instant - arrived, out);
             return now.instant;
         }
@@ -202,8 +239,8 @@ impl Answering {
         let route = self.subjects.route(Kind::Score, request.subject.as_bytes())?;
         let is_measured = self.answered.is_multiple_of(STAGES_EVERY);
         self.answered += 1;
-        let Self { scorer, voice, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
-        let mut core = Core { scorer, subjects, metrics, tally, skew_ms: *skew_ms };
+        let Self { scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
+        let mut core = Core { scorer, keeper, subjects, metrics, tally, skew_ms: *skew_ms };
         let transaction = core.decode(&request.payload, route, now)?;
         let decoded = if is_measured { Instant::now() } else { now.instant };
         let answer = core.apply(&transaction, voice, out)?;
@@ -235,12 +272,12 @@ impl Answering {
         let mut body = std::mem::take(&mut self.voice.body);
         body.clear();
         body.push(b'[');
-        let Self { scorer, voice, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
+        let Self { scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
         for (place, element) in elements.into_iter().enumerate() {
             if place > 0 {
                 body.push(b',');
             }
-            let mut core = Core { scorer, subjects, metrics, tally, skew_ms: *skew_ms };
+            let mut core = Core { scorer, keeper, subjects, metrics, tally, skew_ms: *skew_ms };
             let answered = match core.decode(element, route, now) {
                 Ok(transaction) => core.apply(&transaction, voice, out).map(|answer| {
                     body.extend_from_slice(&answer.body);
@@ -273,22 +310,22 @@ impl Answering {
     /// Takes in an outcome, a label or a list change.
     fn take_in(&mut self, kind: Kind, request: &Message, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
         let subject = request.subject.as_bytes();
-        let output = match kind {
+        match kind {
             Kind::Outcome => {
                 let outcome = decode_outcome(&request.payload, self.subjects.route(kind, subject)?)?;
-                self.scorer.apply(Input::Outcome(&outcome))
+                applied(self.scorer.apply(Input::Outcome(&outcome)))?;
+                self.keeper.outcome(&outcome);
             }
             Kind::Label => {
                 let label = decode_label(&request.payload, self.subjects.route(kind, subject)?)?;
-                self.scorer.apply(Input::Label(&label))
+                applied(self.scorer.apply(Input::Label(&label)))?;
+                self.keeper.label(&label);
             }
             _ => {
                 let change = decode_list_change(&request.payload, self.subjects.list(subject))?;
-                self.scorer.apply(Input::ListChange(&change))
+                applied(self.scorer.apply(Input::ListChange(&change)))?;
+                self.keeper.list_change(&change);
             }
-        };
-        if let Output::Refused(refusal) = output {
-            return Err(refusal);
         }
         self.tally.applied(&self.metrics, kind.name());
         if let Some(reply) = &request.reply {
@@ -319,20 +356,31 @@ impl Answering {
         self.tally.refusal(&self.metrics, refusal);
         self.discovery.count_refusal(kind, refusal);
         let Some(reply) = &request.reply else { return };
-        let mut body = Vec::new();
-        refusal.encode(&mut body);
-        let mut headers = HeaderMap::new();
-        let code = HeaderValue::from(refusal.class.status());
-        headers.insert(const { HeaderName::from_static("Nats-Service-Error-Code") }, code);
-        headers.insert(const { HeaderName::from_static("Nats-Service-Error") }, header_text(&refusal.message));
-        headers.insert(LATENCY, HeaderValue::from(microseconds(took)));
+        let (headers, body) = refused(refusal, took);
         out.publish(reply.clone(), headers, body.into());
     }
+}
+
+/// The answer that is a refusal.
+fn refused(refusal: &Refusal, took: std::time::Duration) -> (HeaderMap, Vec<u8>) {
+    let mut body = Vec::new();
+    refusal.encode(&mut body);
+    let mut headers = HeaderMap::new();
+    let code = HeaderValue::from(refusal.class.status());
+    headers.insert(const { HeaderName::from_static("Nats-Service-Error-Code") }, code);
+    headers.insert(const { HeaderName::from_static("Nats-Service-Error") }, header_text(&refusal.message));
+    headers.insert(LATENCY, HeaderValue::from(microseconds(took)));
+    (headers, body)
+}
+
+fn applied(output: Output<'_>) -> Result<(), Refusal> {
+    if let Output::Refused(refusal) = output { Err(refusal) } else { Ok(()) }
 }
 
 /// What it takes to answer one transaction, borrowed from the work.
 struct Core<'w> {
     scorer: &'w mut Scorer,
+    keeper: &'w mut Keeper,
     subjects: &'w Subjects,
     metrics: &'w Metrics,
     tally: &'w mut Tally,
@@ -356,7 +404,9 @@ impl Core<'_> {
             Output::Verdict { body, verdict } => {
                 self.tally.verdict(self.metrics, verdict, transaction.unknown_fields);
                 let body = Bytes::copy_from_slice(body);
+                let decided = (verdict.tier, verdict.decision);
                 publish(self.subjects, transaction, verdict, body.clone(), voice, out);
+                self.keeper.transaction(transaction, decided, &body, self.scorer.release());
                 Ok(Answer { body, is_repeated: false })
             }
             Output::Duplicate { body } => {

@@ -41,6 +41,6 @@ async fn readiness(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
     if metrics.is_ready() {
         (StatusCode::OK, "ready\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not connected to a broker\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: no broker, or still reading the journal\n")
     }
 }

@@ -103,6 +103,28 @@ pub struct Metrics {
     pub slow_consumer: IntCounter,
     /// Other complaints of the broker, such as a missing permission.
     pub complaints: IntCounter,
+    /// Whether the journal cannot be written.
+    pub journal_failing: IntGauge,
+    /// Writes and syncs of the journal that failed.
+    pub journal_failures: IntCounter,
+    /// Inputs written to the journal.
+    pub journal_records: IntCounter,
+    /// Bytes written to the journal.
+    pub journal_bytes: IntCounter,
+    /// Times that what was written was made safe from a power cut.
+    pub journal_syncs: IntCounter,
+    /// Inputs that took effect and could not be written.
+    pub journal_dropped: IntCounter,
+    /// Files of the journal.
+    pub journal_files: IntGauge,
+    /// Their length.
+    pub journal_held_bytes: IntGauge,
+    /// Inputs read from the journal at the start.
+    pub journal_replayed: IntCounter,
+    /// Inputs that were missing from it.
+    pub journal_lost: IntCounter,
+    /// Damaged places in it.
+    pub journal_damage: IntCounter,
     ready: IntGauge,
     release: IntGaugeVec,
     /// Edits looked at, by what came of them.
@@ -242,6 +264,23 @@ impl Metrics {
                 "gavel_nats_complaints_total",
                 "Other complaints of the broker, such as a missing permission.",
             )?,
+            journal_failing: made.gauge("gavel_journal_failing", "Whether the journal cannot be written.")?,
+            journal_failures: made
+                .counter("gavel_journal_failures_total", "Writes and syncs of the journal that failed.")?,
+            journal_records: made.counter("gavel_journal_records_total", "Inputs written to the journal.")?,
+            journal_bytes: made.counter("gavel_journal_written_bytes_total", "Bytes written to the journal.")?,
+            journal_syncs: made
+                .counter("gavel_journal_syncs_total", "Times that what was written was made safe from a power cut.")?,
+            journal_dropped: made
+                .counter("gavel_journal_dropped_total", "Inputs that took effect and could not be written.")?,
+            journal_files: made.gauge("gavel_journal_files", "Files of the journal.")?,
+            journal_held_bytes: made.gauge("gavel_journal_bytes", "Length of all files of the journal.")?,
+            journal_replayed: made
+                .counter("gavel_journal_replayed_total", "Inputs read from the journal at the start.")?,
+            journal_lost: made
+                .counter("gavel_journal_lost_total", "Inputs found missing from the journal at the start.")?,
+            journal_damage: made
+                .counter("gavel_journal_damage_total", "Damaged places found in the journal at the start.")?,
             ready: made.gauge("gavel_ready", "Whether requests are served.")?,
             release: made.gauges(
                 "gavel_release_info",

@@ -16,6 +16,11 @@ impl Outbox {
         self.waiting.push(OutboundMessage { subject, reply: None, payload, headers });
     }
 
+    /// Adds messages that were made elsewhere.
+    pub fn append(&mut self, messages: &mut Vec<OutboundMessage>) {
+        self.waiting.append(messages);
+    }
+
     /// How many messages wait.
     pub fn len(&self) -> usize {
         self.waiting.len()

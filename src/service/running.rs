@@ -13,6 +13,7 @@ use super::{
     discovery::Discovery,
     handover::Latest,
     http,
+    keeper::Keeper,
     metrics::Metrics,
     reload::{Reloader, Serving},
     session::State,
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::{
     config::{Config, Flags},
+    durability::folder::FolderError,
     scoring::{release::Release, scorer::Scorer},
 };
 
@@ -41,6 +43,9 @@ pub enum ServiceError {
     /// Two metrics of one name.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The folder of the journal cannot be used.
+    #[error(transparent)]
+    Durability(#[from] FolderError),
     /// The scoring thread gave up.
     #[error("{0}")]
     Failed(String),
@@ -69,13 +74,15 @@ impl Service {
         let subjects = Subjects::new(config.subjects.clone());
         let id = format!("{:016x}", rand::random::<u64>());
         let discovery = Discovery::new(id, jiff::Timestamp::now().to_string(), &subjects);
+        let keeper = Keeper::open(&config.durability, metrics.clone())?;
         let serving = Serving::new(config, &release);
         let (asks, asked) = channel();
         // Nobody would try a release on what is kept.
         let kept_max = if followed.is_some() { config.guard.transactions } else { 0 };
         let latest = Latest::new(kept_max);
         let scorer = Scorer::new(release);
-        let answering = Answering::new(scorer, subjects, config.skew_ms, metrics.clone(), discovery, (latest, asks));
+        let kept = (latest, asks);
+        let answering = Answering::new(scorer, keeper, subjects, config.skew_ms, metrics.clone(), discovery, kept);
         let worker = Worker::start(config.nats.clone(), answering, metrics.clone()).map_err(ServiceError::Thread)?;
         let follow = |flags| Reloader::start(flags, serving, worker.commands(), metrics.clone(), asked);
         let reloader = followed.map(follow).transpose().map_err(ServiceError::Thread)?;

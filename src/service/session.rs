@@ -99,6 +99,15 @@ pub struct Work {
     pub state: watch::Sender<State>,
     /// Whether it has been told to end.
     pub is_draining: bool,
+    /// When the process began.
+    pub started: Instant,
+}
+
+impl Work {
+    /// Milliseconds since the process began, whatever the wall clock does.
+    pub fn now_ms(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 impl Work {
@@ -175,6 +184,8 @@ impl Session<'_> {
             if self.is_connected {
                 self.answer_slice();
             }
+            let now_ms = self.work.now_ms();
+            self.work.answering.commit(now_ms, &mut self.work.outbox);
             self.publish().await?;
             if let Some(end) = self.advance().await? {
                 return Ok(end);
@@ -251,6 +262,8 @@ impl Session<'_> {
         if self.ticker.poll_tick(context).is_ready() {
             self.watch_connection();
             let waiting = self.published.saturating_sub(self.client.statistics().out_messages.load(Ordering::Relaxed));
+            let now_ms = self.work.now_ms();
+            self.work.answering.tick(now_ms, &mut self.work.outbox);
             self.work.answering.flush(self.work.queue.len(), waiting);
             is_busy = true;
         }
@@ -390,6 +403,9 @@ impl Session<'_> {
         if !self.inboxes.iter().all(|inbox| inbox.has_ended) || !self.work.queue.is_empty() {
             return Ok(None);
         }
+        let now_ms = self.work.now_ms();
+        self.work.answering.finish(now_ms, &mut self.work.outbox);
+        self.publish().await?;
         // The server confirms it only after everything that was published before.
         let probe = self.work.answering.discovery().own_subject();
         in_time(broker::round_trip(&self.client, probe)).await?;

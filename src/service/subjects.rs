@@ -106,6 +106,11 @@ impl Subjects {
         rest.and_then(|rest| std::str::from_utf8(rest).ok()).unwrap_or_default()
     }
 
+    /// Whether a subject is one that verdicts are published on.
+    pub fn is_verdict(&self, subject: &str) -> bool {
+        subject.strip_prefix(self.roots.verdict.as_str()).is_some_and(|rest| rest.starts_with('.'))
+    }
+
     /// The subject of a verdict.
     pub fn verdict(&self, processor: &str, decision: Decision) -> Subject {
         let parts = [self.roots.verdict.as_str(), ".", processor, ".", decision.name()];

@@ -1,7 +1,7 @@
 //! The scoring thread: it owns the core and the client, finds a broker, and serves until it is told to end. Other threads
 //! command it and watch its state.
 
-use std::{io, sync::Arc, thread::JoinHandle};
+use std::{io, sync::Arc, thread::JoinHandle, time::Instant};
 
 use tokio::sync::{mpsc, watch};
 
@@ -41,6 +41,7 @@ impl Worker {
             metrics,
             state: announce,
             is_draining: false,
+            started: Instant::now(),
         };
         let thread = std::thread::Builder::new().name("scoring".into()).spawn(move || {
             // The loop yields by itself; a budget would only make it read less than it could.
@@ -73,7 +74,13 @@ impl Worker {
 }
 
 async fn run(mut work: Work) {
-    let last = last_state(&mut work).await;
+    let last = match work.answering.recover(work.now_ms()) {
+        Ok(()) => last_state(&mut work).await,
+        Err(message) => State::Failed(message),
+    };
+    // Without a connection to say anything on, only the disk matters.
+    let now_ms = work.now_ms();
+    work.answering.finish(now_ms, &mut work.outbox);
     work.state.send_replace(last);
 }
 

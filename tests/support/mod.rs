@@ -106,6 +106,7 @@ fn server() -> PathBuf {
 pub struct Gavel {
     process: Child,
     folder: TempDir,
+    arguments: Vec<String>,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
@@ -140,23 +141,35 @@ impl Gavel {
 
     /// A service that runs in a folder, not waited for.
     pub fn start_in(folder: TempDir, url: &str, arguments: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_gavel"))
-            .args(["serve", "--nats", url, "--http", "127.0.0.1:0", "--model", "none"])
-            .args(arguments)
-            .current_dir(folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("gavel starts");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let output = BufReader::new(process.stderr.take().expect("it is piped"));
-        let shared = lines.clone();
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                shared.lock().expect("no panic").push(line);
-            }
-        });
-        Self { process, folder, lines }
+        Self::spawn_in(folder, url, &[&["--model", "none"], arguments].concat())
+    }
+
+    /// A service with a configuration and arguments, without rules, not waited for.
+    pub fn start_as(url: &str, configuration: &str, arguments: &[&str]) -> Self {
+        Self::spawn_in(Self::prepare(configuration, &[]), url, arguments)
+    }
+
+    fn spawn_in(folder: TempDir, url: &str, arguments: &[&str]) -> Self {
+        let arguments = [&["serve", "--nats", url, "--http", "127.0.0.1:0"], arguments].concat();
+        let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+        let (process, lines) = spawn(folder.path(), &arguments);
+        Self { process, folder, arguments, lines }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Kills it as a crash does.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Starts it anew in the same folder, once it has ended.
+    pub fn start_again(&mut self) {
+        (self.process, self.lines) = spawn(self.folder.path(), &self.arguments);
     }
 
     /// The folder it runs in.
@@ -218,6 +231,25 @@ impl Gavel {
     pub fn wait_exit(&mut self) -> ExitStatus {
         wait_for("the end of the service", || self.process.try_wait().expect("it was started"))
     }
+}
+
+fn spawn(folder: &Path, arguments: &[String]) -> (Child, Arc<Mutex<Vec<String>>>) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_gavel"))
+        .args(arguments)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("gavel starts");
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let output = BufReader::new(process.stderr.take().expect("it is piped"));
+    let shared = lines.clone();
+    std::thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            shared.lock().expect("no panic").push(line);
+        }
+    });
+    (process, lines)
 }
 
 impl Drop for Gavel {

@@ -102,6 +102,8 @@ async fn play(arguments: &DemoArguments, mut config: Config, release: Release) -
     config.nats.servers = vec![address];
     config.nats.authentication = crate::config::Authentication::None;
     (config.nats.tls_ca, config.nats.tls_client) = (None, None);
+    // It begins without a past each time, and leaves nothing behind.
+    config.durability.dir = None;
     let service = Service::start(&config, release, None).await.map_err(|error| text(&error))?;
     service.serving().await.map_err(|error| text(&error))?;
     let http = format!("http://{}", service.http_address());

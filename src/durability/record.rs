@@ -1,0 +1,545 @@
+//! One input that took effect, to bytes and back: parsed fields only, never a message as it came. Reading refuses
+//! whatever it does not understand.
+
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use super::encoding::{Taking, push_bytes, push_number, push_signed, push_text};
+use crate::scoring::{
+    field::{AttributeSchema, CHANNELS, CHECK_RESULTS, ENTRY_MODES, Field, FieldType, Value},
+    money::{Country, Currency},
+    release::Release,
+    transaction::{
+        AttributeValue, Code, Label, LabelKind, ListChange, Outcome, OutcomeKind, Transaction, TransactionType,
+    },
+    verdict::{Decision, Flag, Tier, Verdict, Versions},
+};
+
+const TRANSACTION: u8 = 1;
+const OUTCOME: u8 = 2;
+const LABEL: u8 = 3;
+const LIST_CHANGE: u8 = 4;
+const RELEASE: u8 = 5;
+
+/// Attributes that a record may have: as many as a configuration may declare.
+const ATTRIBUTES_MAX: u64 = 256;
+/// What stands before the id in a verdict's body.
+const BODY_BEFORE_ID: &[u8] = b"{\"id\":\"";
+/// Where the part of a body begins that all verdicts of a release have in common.
+const BODY_VERSIONS: &[u8] = b"],\"versions\":{";
+
+/// An input as the journal holds it. It has no `Debug`: it holds card data.
+pub enum Record<'a> {
+    /// A transaction with the answer it got.
+    Transaction(Box<Answered<'a>>),
+    /// What the issuer then did.
+    Outcome(Outcome<'a>),
+    /// What a transaction turned out to be.
+    Label(Label<'a>),
+    /// An addition to or removal from a list.
+    ListChange(ListChange<'a>),
+    /// Another release took over.
+    Release(ReleaseNote),
+}
+
+/// A transaction with the answer it got.
+pub struct Answered<'a> {
+    /// The transaction.
+    pub transaction: Transaction<'a>,
+    /// How much of the pipeline there was time for.
+    pub tier: Tier,
+    /// What was decided.
+    pub decision: Decision,
+    /// The amount in the base currency, by the rates of that moment.
+    pub amount_base_minor: Option<i64>,
+    /// The answer's JSON, byte for byte.
+    pub body: Vec<u8>,
+}
+
+/// What later records need to know of the release that was in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseNote {
+    /// The versions that verdicts name; the engine's is the one that wrote it.
+    pub engine: String,
+    /// The version of the rules.
+    pub rules: String,
+    /// The version of the model.
+    pub model: Option<String>,
+    /// The version of the configuration.
+    pub config: String,
+    /// The base currency.
+    pub base: Currency,
+    /// The declared attributes, by their places in records.
+    pub attributes: Vec<(String, FieldType)>,
+    /// What every verdict's body ended with.
+    pub ending: Vec<u8>,
+}
+
+impl ReleaseNote {
+    /// The note of a release.
+    pub fn of(release: &Release) -> Self {
+        let Versions { engine, rules, model, config } = &release.versions;
+        let schema = &release.settings.schema;
+        let attributes = schema.fields().filter_map(|field| match field {
+            Field::Attribute(place) => Some((schema.key(place).to_owned(), schema.attribute_type(place))),
+            _ => None,
+        });
+        let mut body = Vec::new();
+        Verdict::default().encode("", &release.versions, schema, &mut body);
+        let ending = memchr::memmem::rfind(&body, BODY_VERSIONS).map_or(Vec::new(), |at| body.split_off(at));
+        Self {
+            engine: (*engine).to_owned(),
+            rules: rules.clone(),
+            model: model.clone(),
+            config: config.clone(),
+            base: release.settings.rates.base(),
+            attributes: attributes.collect(),
+            ending,
+        }
+    }
+}
+
+/// How records are to be read: by the release that was in force, for the one that is in force now.
+pub struct Reading {
+    note: ReleaseNote,
+    /// By place in records: the place now, where the attribute is still declared with the same type.
+    places: Vec<Option<u16>>,
+    attributes: usize,
+}
+
+impl Reading {
+    /// For the attributes that are declared now.
+    pub fn new(note: ReleaseNote, schema: &AttributeSchema) -> Self {
+        let place = |(key, kind): &(String, FieldType)| match schema.find(key)? {
+            Field::Attribute(place) if schema.attribute_type(place) == *kind => Some(place),
+            _ => None,
+        };
+        Self { places: note.attributes.iter().map(place).collect(), note, attributes: schema.len() }
+    }
+
+    /// The release that was in force.
+    pub fn note(&self) -> &ReleaseNote {
+        &self.note
+    }
+}
+
+/// Appends a transaction with its answer. `ending` is what the release's bodies end with.
+pub fn push_transaction(
+    out: &mut Vec<u8>,
+    transaction: &Transaction<'_>,
+    (tier, decision): (Tier, Decision),
+    amount_base_minor: Option<i64>,
+    (body, ending): (&[u8], &[u8]),
+    schema: &AttributeSchema,
+) {
+    out.extend_from_slice(&[TRANSACTION, tier as u8, decision as u8, transaction.kind as u8]);
+    push_text(out, &transaction.processor);
+    push_text(out, &transaction.card);
+    push_text(out, &transaction.id);
+    push_signed(out, transaction.time.unix_ms());
+    push_number(out, transaction.amount_minor.unsigned_abs());
+    out.extend_from_slice(transaction.currency.code().as_bytes());
+    match amount_base_minor {
+        None => out.push(0),
+        Some(same) if same == transaction.amount_minor => out.push(1),
+        Some(other) => {
+            out.push(2);
+            push_signed(out, other);
+        }
+    }
+    push_optional(out, transaction);
+    push_attributes(out, transaction);
+    push_flags(out, &transaction.flags, schema);
+    push_body(out, body, &transaction.id, ending);
+}
+
+fn push_optional(out: &mut Vec<u8>, transaction: &Transaction<'_>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    let mut mask = 0_u32;
+    let texts = texts(transaction);
+    for (place, text) in texts.iter().enumerate() {
+        if let Some(text) = text {
+            mask |= 1 << place;
+            push_text(out, text);
+        }
+    }
+    let mut place = texts.len();
+    let mut present = |is_there: bool| {
+        mask |= u32::from(is_there) << place;
+        place += 1;
+    };
+    present(transaction.mcc.is_some());
+    if let Some(mcc) = transaction.mcc {
+        out.extend_from_slice(&mcc.to_le_bytes());
+    }
+    for country in
+        [&transaction.country, &transaction.issuer_country, &transaction.billing_country, &transaction.shipping_country]
+    {
+        present(country.is_some());
+        if let Some(country) = country {
+            out.extend_from_slice(country.code().as_bytes());
+        }
+    }
+    for code in [transaction.channel, transaction.entry_mode, transaction.avs, transaction.cvv, transaction.three_ds] {
+        present(code.is_some());
+        out.extend(code.map(Code::place));
+    }
+    present(transaction.ip.is_some());
+    match transaction.ip {
+        Some(IpAddr::V4(ip)) => push_bytes(out, &ip.octets()),
+        Some(IpAddr::V6(ip)) => push_bytes(out, &ip.octets()),
+        None => {}
+    }
+    present(transaction.position.is_some());
+    if let Some((lat, lon)) = transaction.position {
+        out.extend_from_slice(&lat.to_bits().to_le_bytes());
+        out.extend_from_slice(&lon.to_bits().to_le_bytes());
+    }
+    present(transaction.utc_offset_minutes.is_some());
+    if let Some(minutes) = transaction.utc_offset_minutes {
+        push_signed(out, minutes.into());
+    }
+    out[start..start + 4].copy_from_slice(&mask.to_le_bytes());
+}
+
+fn texts<'t>(transaction: &'t Transaction<'_>) -> [Option<&'t str>; 9] {
+    [
+        transaction.parent.as_deref(),
+        transaction.merchant.as_deref(),
+        transaction.terminal.as_deref(),
+        transaction.customer.as_deref(),
+        transaction.device.as_deref(),
+        transaction.email.as_deref(),
+        transaction.email_domain.as_deref(),
+        transaction.bin.as_deref(),
+        transaction.wallet.as_deref(),
+    ]
+}
+
+fn push_attributes(out: &mut Vec<u8>, transaction: &Transaction<'_>) {
+    push_number(out, transaction.attributes.iter().flatten().count() as u64);
+    for (place, value) in transaction.attributes.iter().enumerate() {
+        let Some(value) = value else { continue };
+        push_number(out, place as u64);
+        match value {
+            AttributeValue::Text(text) => {
+                out.push(0);
+                push_text(out, text);
+            }
+            AttributeValue::Plain(Value::Integer(number)) => {
+                out.push(1);
+                push_signed(out, *number);
+            }
+            AttributeValue::Plain(Value::Millionths(number)) => {
+                out.push(2);
+                push_signed(out, *number);
+            }
+            AttributeValue::Plain(Value::Boolean(truth)) => out.extend_from_slice(&[3, u8::from(*truth)]),
+            AttributeValue::Plain(Value::Country(country)) => {
+                out.push(4);
+                out.extend_from_slice(country.code().as_bytes());
+            }
+            AttributeValue::Plain(Value::Time(time)) => {
+                out.push(5);
+                push_signed(out, time.unix_ms());
+            }
+            // No attribute has another type; one would be missing after a restart, as an unknown one is.
+            AttributeValue::Plain(_) => out.push(6),
+        }
+    }
+}
+
+fn push_flags(out: &mut Vec<u8>, flags: &[Flag], schema: &AttributeSchema) {
+    // Only what the check found belongs to the transaction; everything else is found again.
+    let found = flags.iter().filter(|flag| matches!(flag, Flag::Invalid(_) | Flag::InvalidAttributes | Flag::Pan(_)));
+    push_number(out, found.clone().count() as u64);
+    for flag in found {
+        push_text(out, &flag.text(schema));
+    }
+}
+
+fn push_body(out: &mut Vec<u8>, body: &[u8], id: &str, ending: &[u8]) {
+    let short = body.strip_prefix(BODY_BEFORE_ID).and_then(|rest| rest.strip_prefix(id.as_bytes()));
+    if let Some(short) = short.and_then(|rest| rest.strip_suffix(ending)) {
+        out.push(1);
+        push_bytes(out, short);
+    } else {
+        out.push(0);
+        push_bytes(out, body);
+    }
+}
+
+/// Appends an outcome.
+pub fn push_outcome(out: &mut Vec<u8>, outcome: &Outcome<'_>) {
+    out.push(OUTCOME);
+    push_target(out, [&outcome.processor, &outcome.card, &outcome.id], outcome.time.unix_ms());
+    match outcome.kind {
+        OutcomeKind::Approved => out.push(0),
+        OutcomeKind::Declined => out.push(1),
+        OutcomeKind::Partial { amount_minor } => {
+            out.push(2);
+            push_signed(out, amount_minor);
+        }
+    }
+}
+
+/// Appends a label.
+pub fn push_label(out: &mut Vec<u8>, label: &Label<'_>) {
+    out.push(LABEL);
+    push_target(out, [&label.processor, &label.card, &label.id], label.time.unix_ms());
+    out.push(match label.kind {
+        LabelKind::Fraud => 0,
+        LabelKind::Legit => 1,
+        LabelKind::Unknown => 2,
+    });
+}
+
+fn push_target(out: &mut Vec<u8>, names: [&str; 3], time_ms: i64) {
+    for name in names {
+        push_text(out, name);
+    }
+    push_signed(out, time_ms);
+}
+
+/// Appends a list change.
+pub fn push_list_change(out: &mut Vec<u8>, change: &ListChange<'_>) {
+    out.push(LIST_CHANGE);
+    push_text(out, &change.list);
+    push_text(out, &change.value);
+    out.push(u8::from(change.add));
+    out.push(u8::from(change.expires.is_some()));
+    if let Some(expires) = change.expires {
+        push_signed(out, expires.unix_ms());
+    }
+    for note in [&change.comment, &change.by] {
+        out.push(u8::from(note.is_some()));
+        if let Some(note) = note {
+            push_text(out, note);
+        }
+    }
+}
+
+/// Appends the note of a release.
+pub fn push_release(out: &mut Vec<u8>, note: &ReleaseNote) {
+    out.push(RELEASE);
+    push_text(out, &note.engine);
+    push_text(out, &note.rules);
+    push_text(out, note.model.as_deref().unwrap_or_default());
+    push_text(out, &note.config);
+    out.extend_from_slice(note.base.code().as_bytes());
+    push_number(out, note.attributes.len() as u64);
+    for (key, kind) in &note.attributes {
+        push_text(out, key);
+        let name = AttributeSchema::TYPES.iter().find(|(_, known)| known == kind).map_or("", |(name, _)| name);
+        push_text(out, name);
+    }
+    push_bytes(out, &note.ending);
+}
+
+impl<'a> Record<'a> {
+    /// The record of some bytes. `None` where they are none of this version, which a checksum has ruled out before.
+    pub fn read(bytes: &'a [u8], reading: Option<&Reading>) -> Option<Self> {
+        let mut taking = Taking(bytes);
+        let record = match taking.byte()? {
+            TRANSACTION => Self::Transaction(Box::new(take_transaction(&mut taking, reading?)?)),
+            OUTCOME => Self::Outcome(take_outcome(&mut taking)?),
+            LABEL => Self::Label(take_label(&mut taking)?),
+            LIST_CHANGE => Self::ListChange(take_list_change(&mut taking)?),
+            RELEASE => Self::Release(take_release(&mut taking)?),
+            _ => return None,
+        };
+        taking.0.is_empty().then_some(record)
+    }
+}
+
+fn take_transaction<'a>(taking: &mut Taking<'a>, reading: &Reading) -> Option<Answered<'a>> {
+    let [tier, decision, kind] = taking.array()?;
+    let (processor, card, id) = (taking.borrowed()?, taking.text()?, taking.text()?);
+    let (time, amount_minor) = (taking.time()?, i64::try_from(taking.number()?).ok()?);
+    let currency = take_currency(taking)?;
+    let amount_base_minor = match taking.byte()? {
+        0 => None,
+        1 => Some(amount_minor),
+        2 => Some(taking.signed()?),
+        _ => return None,
+    };
+    let mut transaction = Transaction::plain(id, time, card, amount_minor, currency);
+    transaction.processor = processor;
+    transaction.kind = *TransactionType::ALL.get(usize::from(kind))?;
+    take_optional(taking, &mut transaction)?;
+    take_attributes(taking, &mut transaction, reading)?;
+    take_flags(taking, &mut transaction, reading)?;
+    let form = taking.byte()?;
+    let kept = taking.bytes()?;
+    let body = match form {
+        0 => kept.to_vec(),
+        1 => [BODY_BEFORE_ID, id.as_bytes(), kept, &reading.note.ending].concat(),
+        _ => return None,
+    };
+    let (tier, decision) = (*Tier::ALL.get(usize::from(tier))?, *Decision::ALL.get(usize::from(decision))?);
+    Some(Answered { transaction, tier, decision, amount_base_minor, body })
+}
+
+fn take_currency(taking: &mut Taking<'_>) -> Option<Currency> {
+    Currency::from_code(std::str::from_utf8(&taking.array::<3>()?).ok()?)
+}
+
+fn take_country(taking: &mut Taking<'_>) -> Option<Country> {
+    Country::from_code(std::str::from_utf8(&taking.array::<2>()?).ok()?)
+}
+
+fn take_optional<'a>(taking: &mut Taking<'a>, transaction: &mut Transaction<'a>) -> Option<()> {
+    let mask = u32::from_le_bytes(taking.array()?);
+    let mut place = 0;
+    let mut is_there = || {
+        place += 1;
+        mask & (1 << (place - 1)) != 0
+    };
+    for text in [
+        &mut transaction.parent,
+        &mut transaction.merchant,
+        &mut transaction.terminal,
+        &mut transaction.customer,
+        &mut transaction.device,
+        &mut transaction.email,
+        &mut transaction.email_domain,
+        &mut transaction.bin,
+        &mut transaction.wallet,
+    ] {
+        if is_there() {
+            *text = Some(taking.borrowed()?);
+        }
+    }
+    if is_there() {
+        transaction.mcc = Some(u16::from_le_bytes(taking.array()?)).filter(|mcc| *mcc <= 9_999);
+    }
+    for country in [
+        &mut transaction.country,
+        &mut transaction.issuer_country,
+        &mut transaction.billing_country,
+        &mut transaction.shipping_country,
+    ] {
+        if is_there() {
+            *country = Some(take_country(taking)?);
+        }
+    }
+    for (code, set) in [
+        (&mut transaction.channel, CHANNELS),
+        (&mut transaction.entry_mode, ENTRY_MODES),
+        (&mut transaction.avs, CHECK_RESULTS),
+        (&mut transaction.cvv, CHECK_RESULTS),
+        (&mut transaction.three_ds, CHECK_RESULTS),
+    ] {
+        if is_there() {
+            *code = Some(Code::find(set, set.get(usize::from(taking.byte()?))?)?);
+        }
+    }
+    if is_there() {
+        let octets = taking.bytes()?;
+        let v4 = <[u8; 4]>::try_from(octets).map(|octets| IpAddr::V4(Ipv4Addr::from(octets)));
+        let v6 = <[u8; 16]>::try_from(octets).map(|octets| IpAddr::V6(Ipv6Addr::from(octets)));
+        transaction.ip = Some(v4.or(v6).ok()?);
+    }
+    if is_there() {
+        let (lat, lon) = (u64::from_le_bytes(taking.array()?), u64::from_le_bytes(taking.array()?));
+        transaction.position = Some((f64::from_bits(lat), f64::from_bits(lon)));
+    }
+    if is_there() {
+        transaction.utc_offset_minutes = Some(i16::try_from(taking.signed()?).ok()?);
+    }
+    (mask >> place == 0).then_some(())
+}
+
+fn take_attributes<'a>(taking: &mut Taking<'a>, transaction: &mut Transaction<'a>, reading: &Reading) -> Option<()> {
+    let count = taking.number().filter(|count| *count <= ATTRIBUTES_MAX)?;
+    for _ in 0..count {
+        let place = usize::try_from(taking.number()?).ok()?;
+        let value = match taking.byte()? {
+            0 => Some(AttributeValue::Text(taking.borrowed()?)),
+            1 => Some(AttributeValue::Plain(Value::Integer(taking.signed()?))),
+            2 => Some(AttributeValue::Plain(Value::Millionths(taking.signed()?))),
+            3 => Some(AttributeValue::Plain(Value::Boolean(taking.byte()? == 1))),
+            4 => Some(AttributeValue::Plain(Value::Country(take_country(taking)?))),
+            5 => Some(AttributeValue::Plain(Value::Time(taking.time()?))),
+            6 => None,
+            _ => return None,
+        };
+        let (Some(Some(now)), true) = (reading.places.get(place), value.is_some()) else { continue };
+        if transaction.attributes.is_empty() {
+            transaction.attributes.resize(reading.attributes, None);
+        }
+        *transaction.attributes.get_mut(usize::from(*now))? = value;
+    }
+    Some(())
+}
+
+fn take_flags(taking: &mut Taking<'_>, transaction: &mut Transaction<'_>, reading: &Reading) -> Option<()> {
+    let count = taking.number().filter(|count| *count <= 2 * (ATTRIBUTES_MAX + Field::FIXED.len() as u64))?;
+    for _ in 0..count {
+        let text = taking.text()?;
+        let (kind, name) = text.split_once(':')?;
+        let flag: fn(Field) -> Flag = if kind == "pan" { Flag::Pan } else { Flag::Invalid };
+        let attribute = |key: &str| {
+            let place = reading.note.attributes.iter().position(|(known, _)| known == key)?;
+            reading.places.get(place).copied().flatten().map(Field::Attribute)
+        };
+        if name == "attributes" {
+            transaction.flags.push(Flag::InvalidAttributes);
+        } else if let Some(field) = match name.strip_prefix("attributes.") {
+            Some(key) => attribute(key),
+            None => Field::from_name(name),
+        } {
+            transaction.flags.push(flag(field));
+        }
+    }
+    Some(())
+}
+
+fn take_outcome<'a>(taking: &mut Taking<'a>) -> Option<Outcome<'a>> {
+    let (processor, card, id, time) = (taking.borrowed()?, taking.borrowed()?, taking.borrowed()?, taking.time()?);
+    let kind = match taking.byte()? {
+        0 => OutcomeKind::Approved,
+        1 => OutcomeKind::Declined,
+        2 => OutcomeKind::Partial { amount_minor: taking.signed()? },
+        _ => return None,
+    };
+    Some(Outcome { processor, card, id, time, kind })
+}
+
+fn take_label<'a>(taking: &mut Taking<'a>) -> Option<Label<'a>> {
+    let (processor, card, id, time) = (taking.borrowed()?, taking.borrowed()?, taking.borrowed()?, taking.time()?);
+    let kind = match taking.byte()? {
+        0 => LabelKind::Fraud,
+        1 => LabelKind::Legit,
+        2 => LabelKind::Unknown,
+        _ => return None,
+    };
+    Some(Label { processor, card, id, time, kind })
+}
+
+fn take_list_change<'a>(taking: &mut Taking<'a>) -> Option<ListChange<'a>> {
+    let (list, value, add) = (taking.borrowed()?, taking.borrowed()?, taking.byte()? == 1);
+    let expires = if taking.byte()? == 1 { Some(taking.time()?) } else { None };
+    let mut note = || -> Option<Option<Cow<'a, str>>> {
+        if taking.byte()? == 1 { taking.borrowed().map(Some) } else { Some(None) }
+    };
+    Some(ListChange { list, value, add, expires, comment: note()?, by: note()? })
+}
+
+fn take_release(taking: &mut Taking<'_>) -> Option<ReleaseNote> {
+    let mut text = || taking.text().map(str::to_owned);
+    let (engine, rules, model, config) = (text()?, text()?, text()?, text()?);
+    let base = take_currency(taking)?;
+    let count = taking.number().filter(|count| *count <= ATTRIBUTES_MAX)?;
+    let mut attributes = Vec::new();
+    for _ in 0..count {
+        let (key, name) = (taking.text()?, taking.text()?);
+        let (_, kind) = AttributeSchema::TYPES.iter().find(|(known, _)| *known == name)?;
+        attributes.push((key.to_owned(), *kind));
+    }
+    let model = Some(model).filter(|model| !model.is_empty());
+    Some(ReleaseNote { engine, rules, model, config, base, attributes, ending: taking.bytes()?.to_vec() })
+}

@@ -1,0 +1,255 @@
+//! What the scoring thread does for durability: inputs into the journal, answers held back until they are in it, the
+//! journal read at the start. It decides nothing about a transaction.
+
+use std::{mem, sync::Arc, time::Instant};
+
+use async_nats::message::OutboundMessage;
+
+use super::{metrics::Metrics, outbox::Outbox};
+use crate::{
+    config::{DurabilityConfig, OnFailure},
+    durability::{
+        folder::{Folder, FolderError},
+        journal::{Journal, JournalEvent, JournalSettings},
+        replay::{self, Found, Replayed},
+        storage::AnyStorage,
+    },
+    scoring::{
+        refusal::{Refusal, RefusalClass},
+        release::Release,
+        scorer::Scorer,
+        transaction::{Label, ListChange, Outcome, Transaction},
+        verdict::{Decision, Tier},
+    },
+};
+
+/// The journal of the service, if it keeps one.
+pub struct Keeper {
+    state: State,
+    metrics: Arc<Metrics>,
+    /// Something was added since the last write.
+    is_added: bool,
+    /// What may be said only once everything that was added is written.
+    held: Vec<OutboundMessage>,
+}
+
+enum State {
+    /// Nothing outlives the process.
+    Off,
+    /// The folder is taken, and not read yet.
+    Taken(AnyStorage, JournalSettings),
+    Writing(Box<Journal<AnyStorage>>),
+}
+
+impl Keeper {
+    /// Nothing outlives the process.
+    pub fn off(metrics: Arc<Metrics>) -> Self {
+        Self { state: State::Off, metrics, is_added: false, held: Vec::new() }
+    }
+
+    /// A journal over a disk that nobody else has.
+    pub fn over(storage: AnyStorage, settings: JournalSettings, metrics: Arc<Metrics>) -> Self {
+        Self { state: State::Taken(storage, settings), ..Self::off(metrics) }
+    }
+
+    /// Takes the folder that the configuration names.
+    pub fn open(config: &DurabilityConfig, metrics: Arc<Metrics>) -> Result<Self, FolderError> {
+        let mut keeper = Self::off(metrics);
+        let Some(dir) = &config.dir else { return Ok(keeper) };
+        match Folder::open(dir) {
+            Ok(folder) => {
+                let settings = JournalSettings {
+                    sync_interval_ms: config.sync_interval_ms,
+                    file_max_bytes: config.file_max_bytes as u64,
+                    total_max_bytes: config.journal_max_bytes as u64,
+                    on_failure: config.on_failure,
+                };
+                keeper.state = State::Taken(Box::new(folder), settings);
+            }
+            // Two services that answer from one folder are never right.
+            Err(error @ FolderError::InUse(_)) => return Err(error),
+            Err(error) if config.on_failure == OnFailure::Refuse => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, "going on without durability: a restart begins without a past");
+                keeper.metrics.journal_failing.set(1);
+            }
+        }
+        Ok(keeper)
+    }
+
+    /// Reads the journal into a scorer without a past, and begins to write.
+    pub fn recover(&mut self, scorer: &mut Scorer, now_ms: i64) -> Result<(), String> {
+        let State::Taken(mut storage, settings) = mem::replace(&mut self.state, State::Off) else { return Ok(()) };
+        let since = Instant::now();
+        let schema = scorer.release().settings.schema.clone();
+        let mut replayed = Replayed::default();
+        let found = replay::read(&mut storage, &schema, 0, |_, record, reading| {
+            replay::restore(scorer, &record, reading, &mut replayed);
+            true
+        });
+        let found = found.map_err(|error| error.to_string())?;
+        self.tell(&found, &replayed, since);
+        self.state = State::Writing(Box::new(Journal::new(storage, settings, found, scorer.release(), now_ms)));
+        self.tell_events();
+        Ok(())
+    }
+
+    fn tell(&self, found: &Found, replayed: &Replayed, since: Instant) {
+        let took_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let Found { records, repeated, lost, unreadable, torn_bytes, files, .. } = found;
+        tracing::info!(
+            files = files.len(),
+            records,
+            transactions = replayed.transactions,
+            repeated,
+            torn_bytes,
+            took_ms,
+            "the journal is read",
+        );
+        for damage in &found.damage {
+            tracing::error!(file = damage.file, at = damage.at, bytes = damage.bytes, "the journal is damaged here");
+        }
+        if *lost > 0 || *unreadable > 0 {
+            tracing::error!(lost, unreadable, "records of the journal are missing: windows and answers lack them");
+        }
+        let metrics = &self.metrics;
+        metrics.journal_replayed.inc_by(*records);
+        metrics.journal_lost.inc_by(lost.saturating_add(*unreadable));
+        metrics.journal_damage.inc_by(found.damage.len() as u64);
+    }
+
+    /// Adds a transaction with its answer.
+    pub fn transaction(
+        &mut self,
+        transaction: &Transaction<'_>,
+        decided: (Tier, Decision),
+        body: &[u8],
+        release: &Release,
+    ) {
+        if let State::Writing(journal) = &mut self.state {
+            journal.transaction(transaction, decided, body, release);
+            self.is_added = true;
+        }
+    }
+
+    /// Adds an outcome that took effect.
+    pub fn outcome(&mut self, outcome: &Outcome<'_>) {
+        if let State::Writing(journal) = &mut self.state {
+            journal.outcome(outcome);
+            self.is_added = true;
+        }
+    }
+
+    /// Adds a label that took effect.
+    pub fn label(&mut self, label: &Label<'_>) {
+        if let State::Writing(journal) = &mut self.state {
+            journal.label(label);
+            self.is_added = true;
+        }
+    }
+
+    /// Adds a list change that took effect.
+    pub fn list_change(&mut self, change: &ListChange<'_>) {
+        if let State::Writing(journal) = &mut self.state {
+            journal.list_change(change);
+            self.is_added = true;
+        }
+    }
+
+    /// Adds the place where a release took over.
+    pub fn release(&mut self, release: &Release) {
+        if let State::Writing(journal) = &mut self.state {
+            journal.release(release);
+            self.is_added = true;
+        }
+    }
+
+    /// The refusal of everything, while what it changes could not be written.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let State::Writing(journal) = &self.state else { return None };
+        let message = "the journal cannot be written, send it again later";
+        journal.is_refusing().then(|| Refusal::of(RefusalClass::Overloaded, "not_durable", message))
+    }
+
+    /// Writes what was added, in one go, and holds back what was said until that has been possible.
+    pub fn commit(&mut self, release: &Release, now_ms: i64, out: &mut Outbox) {
+        if !mem::take(&mut self.is_added) {
+            return;
+        }
+        let State::Writing(journal) = &mut self.state else { return };
+        if journal.commit(now_ms, release) {
+            self.release_held(out);
+        } else {
+            self.held.append(&mut out.exchange(Vec::new()));
+        }
+    }
+
+    /// To be called ten times a second.
+    pub fn tick(&mut self, release: &Release, now_ms: i64, out: &mut Outbox) {
+        let State::Writing(journal) = &mut self.state else { return };
+        if journal.tick(now_ms, release) {
+            self.is_added = false;
+            self.release_held(out);
+        }
+        self.tell_events();
+    }
+
+    /// Makes everything that was written outlive a power cut. What could not be written is refused after all.
+    pub fn finish(
+        &mut self,
+        release: &Release,
+        now_ms: i64,
+        out: &mut Outbox,
+        refuse: impl Fn(&Refusal, &mut OutboundMessage) -> bool,
+    ) {
+        let refusal = self.refusal();
+        let State::Writing(journal) = &mut self.state else { return };
+        if !journal.finish(now_ms, release)
+            && let Some(refusal) = refusal
+        {
+            self.held.retain_mut(|message| refuse(&refusal, message));
+        }
+        self.release_held(out);
+        self.tell_events();
+    }
+
+    fn release_held(&mut self, out: &mut Outbox) {
+        if !self.held.is_empty() {
+            let mut waiting = out.exchange(mem::take(&mut self.held));
+            out.append(&mut waiting);
+        }
+    }
+
+    fn tell_events(&mut self) {
+        let State::Writing(journal) = &mut self.state else { return };
+        let metrics = &self.metrics;
+        for event in journal.take_events() {
+            match event {
+                JournalEvent::Failing(error) => {
+                    metrics.journal_failures.inc();
+                    tracing::error!(%error, refusing = journal.is_refusing(), "the journal cannot be written");
+                }
+                JournalEvent::SyncFailed(error) => {
+                    metrics.journal_failures.inc();
+                    tracing::error!(%error, "the journal cannot be synced: a power cut may lose its last writes");
+                }
+                JournalEvent::Works => tracing::warn!("the journal can be written again"),
+                JournalEvent::Dropped(records) => metrics.journal_dropped.inc_by(records),
+                JournalEvent::RemovedEarly(file) => {
+                    tracing::warn!(file, "a file of the journal was removed before its time: journal_max is reached");
+                }
+                JournalEvent::NotRemoved(file, error) => {
+                    tracing::warn!(file, %error, "a file of the journal cannot be removed");
+                }
+            }
+        }
+        let stats = journal.stats();
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        metrics.journal_failing.set(journal.is_failing().into());
+        metrics.journal_records.inc_by(stats.records.saturating_sub(metrics.journal_records.get()));
+        metrics.journal_bytes.inc_by(stats.bytes.saturating_sub(metrics.journal_bytes.get()));
+        metrics.journal_syncs.inc_by(stats.syncs.saturating_sub(metrics.journal_syncs.get()));
+        metrics.journal_files.set(gauge(stats.files));
+        metrics.journal_held_bytes.set(gauge(stats.held_bytes));
+    }
+}

@@ -1,0 +1,206 @@
+//! The service is killed under load, again and again: every transaction has one verdict, and its bytes are those of an
+//! uninterrupted run. `CRASHES` sets how many kills, `CRASH_SEED` when they come.
+
+mod support;
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use async_nats::Client;
+use futures_util::StreamExt as _;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use support::{Broker, Gavel};
+
+/// Requests that are on their way at once.
+const WINDOW: usize = 400;
+/// Transactions between two kills, on average.
+const BETWEEN_KILLS: usize = 1_500;
+
+struct Purchase {
+    card: String,
+    body: String,
+}
+
+/// Cards with habits, and devices and shops that they share, so that every verdict depends on many before it.
+fn purchases(count: usize, seed: u64) -> Vec<Purchase> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let start_ms = 1_532_513_730_000_u64;
+    let purchase = |number: usize| {
+        let card = format!("c_{}", random.random_range(0..200));
+        let device = random.random_range(0..80);
+        let shop = random.random_range(0..40);
+        let amount = random.random_range(50..90_000);
+        let country = ["FR", "DE", "US", "BR"][random.random_range(0..4)];
+        let (channel, mcc) = [("ecom", "5732"), ("pos", "5411"), ("atm", "6011")][random.random_range(0..3)];
+        // Some come a little late, and all within the horizon of duplicates.
+        let time = start_ms + number as u64 * 1_000 - random.random_range(0..3_000);
+        let body = format!(
+            concat!(
+                r#"{{"id":"t-{}","time":{},"processor":"p1","card":"{}","amount":{},"currency":"EUR","merchant":"m_{}","#,
+                r#""device":"d_{}","country":"{}","issuer_country":"FR","channel":"{}","mcc":"{}","#,
+                r#""ip":"203.0.113.{}","bin":"4571{:02}"}}"#
+            ),
+            number, time, card, amount, shop, device, country, channel, mcc, device, shop
+        );
+        Purchase { card, body }
+    };
+    (0..count).map(purchase).collect()
+}
+
+/// What an uninterrupted run answers, line by line.
+fn uninterrupted(purchases: &[Purchase], arguments: &[&str]) -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name);
+    let lines: Vec<&str> = purchases.iter().map(|purchase| purchase.body.as_str()).collect();
+    fs::write(file("in.jsonl"), lines.join("\n")).expect("written");
+    let scored = Command::new(env!("CARGO_BIN_EXE_gavel"))
+        .args(["score", "--in", "in.jsonl", "--out", "out.jsonl"])
+        .args(arguments)
+        .current_dir(folder.path())
+        .status()
+        .expect("gavel runs");
+    assert!(scored.success());
+    let out = fs::read(file("out.jsonl")).expect("it was written");
+    out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
+/// A processor that asks again for whatever was not answered.
+struct Processor {
+    client: Client,
+    replies: async_nats::Subscriber,
+    copies: async_nats::Subscriber,
+    answers: Vec<Option<Vec<u8>>>,
+    published: Vec<u32>,
+    on_their_way: usize,
+    next: usize,
+}
+
+impl Processor {
+    async fn new(broker: &Broker, count: usize) -> Self {
+        let client = broker.client().await;
+        let replies = client.subscribe("replies.*").await.expect("subscribed");
+        let copies = client.subscribe("fraud.v1.verdict.>").await.expect("subscribed");
+        client.flush().await.expect("the broker is there");
+        let (answers, published) = (vec![None; count], vec![0; count]);
+        Self { client, replies, copies, answers, published, on_their_way: 0, next: 0 }
+    }
+
+    async fn send(&mut self, purchases: &[Purchase], number: usize) {
+        let Purchase { card, body } = &purchases[number];
+        let subject = format!("fraud.v1.score.p1.{card}");
+        self.client.publish_with_reply(subject, format!("replies.{number}"), body.clone().into()).await.expect("sent");
+        self.on_their_way += 1;
+    }
+
+    /// Sends and takes answers until so many have come, or none comes any more.
+    async fn until(&mut self, purchases: &[Purchase], answered: usize, patience: Duration) {
+        while self.answered() < answered {
+            while self.on_their_way < WINDOW && self.next < purchases.len() {
+                self.send(purchases, self.next).await;
+                self.next += 1;
+            }
+            self.client.flush().await.expect("the broker is there");
+            if !self.take(patience).await {
+                return;
+            }
+        }
+    }
+
+    fn answered(&self) -> usize {
+        self.answers.iter().flatten().count()
+    }
+
+    /// Takes the next answer or copy. `false` where none comes.
+    async fn take(&mut self, patience: Duration) -> bool {
+        tokio::select! {
+            Some(reply) = self.replies.next() => {
+                self.on_their_way = self.on_their_way.saturating_sub(1);
+                if reply.status.is_none() {
+                    let number: usize = reply.subject.rsplit('.').next().and_then(|number| number.parse().ok()).expect("a number");
+                    let body = reply.payload.to_vec();
+                    assert!(body.starts_with(b"{\"id\":"), "{}", String::from_utf8_lossy(&body));
+                    if let Some(first) = &self.answers[number] {
+                        assert_eq!(first, &body, "transaction {number} has two verdicts");
+                    }
+                    self.answers[number] = Some(body);
+                }
+            }
+            Some(copy) = self.copies.next() => self.count(&copy.payload),
+            () = tokio::time::sleep(patience) => return false,
+        }
+        true
+    }
+
+    fn count(&mut self, body: &[u8]) {
+        let verdict: serde_json::Value = serde_json::from_slice(body).expect("a verdict");
+        let id = verdict["id"].as_str().and_then(|id| id.strip_prefix("t-")).and_then(|id| id.parse::<usize>().ok());
+        self.published[id.expect("a number")] += 1;
+    }
+
+    /// Asks again for whatever was not answered, in the order of before.
+    async fn ask_again(&mut self, purchases: &[Purchase]) {
+        self.on_their_way = 0;
+        let unanswered: Vec<usize> = (0..self.next).filter(|number| self.answers[*number].is_none()).collect();
+        for number in unanswered {
+            self.send(purchases, number).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_moment_it_gives_every_transaction_one_verdict() {
+    let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let kills = setting("CRASHES").unwrap_or(3) as usize;
+    let seed = setting("CRASH_SEED").unwrap_or(1);
+    eprintln!("CRASHES={kills} CRASH_SEED={seed}");
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (rules, model) = (root.join("rules"), root.join("models/gavel.model"));
+    let arguments = ["--rules", rules.to_str().expect("UTF-8"), "--model", model.to_str().expect("UTF-8")];
+    let purchases = purchases((kills + 1) * BETWEEN_KILLS, seed);
+    let expected = uninterrupted(&purchases, &arguments);
+
+    let broker = Broker::start();
+    // Small files, so that several are read at each start.
+    let mut gavel = Gavel::start_as(broker.url(), "[durability]\nfile_max = \"1MiB\"\n", &arguments);
+    gavel.wait_ready();
+    let mut processor = Processor::new(&broker, purchases.len()).await;
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    for kill in 1..=kills {
+        let answered = kill * BETWEEN_KILLS - random.random_range(0..BETWEEN_KILLS);
+        processor.until(&purchases, answered, Duration::from_secs(20)).await;
+        tokio::time::sleep(Duration::from_micros(random.random_range(0..20_000))).await;
+        gavel.kill();
+        // What it had said before is still on its way.
+        while processor.take(Duration::from_millis(200)).await {}
+        gavel.start_again();
+        gavel.wait_ready();
+        assert!(gavel.metric("gavel_journal_lost_total", "") < 0.5, "{}", gavel.log());
+        assert!(gavel.metric("gavel_journal_damage_total", "") < 0.5, "{}", gavel.log());
+        processor.ask_again(&purchases).await;
+    }
+    processor.until(&purchases, purchases.len(), Duration::from_secs(20)).await;
+    while processor.take(Duration::from_millis(200)).await {}
+
+    for (number, expected) in expected.iter().enumerate() {
+        let answer = processor.answers[number].as_deref().unwrap_or_default();
+        let text = String::from_utf8_lossy;
+        assert_eq!(text(answer), text(expected), "transaction {number} of seed {seed}");
+    }
+    assert!(processor.published.iter().all(|copies| *copies <= 1), "a verdict was published twice");
+    let unpublished = processor.published.iter().filter(|copies| **copies == 0).count();
+    eprintln!("{} transactions, {unpublished} copies of verdicts went with the process", purchases.len());
+
+    // Once more from the beginning, after an orderly end: every answer is the one of before.
+    gavel.terminate();
+    assert!(gavel.wait_exit().success());
+    gavel.start_again();
+    gavel.wait_ready();
+    let records = gavel.metric("gavel_journal_replayed_total", "");
+    assert!((records - purchases.len() as f64).abs() < 0.5, "{records} records of {}", purchases.len());
+    (processor.next, processor.on_their_way) = (0, 0);
+    let answers = std::mem::replace(&mut processor.answers, vec![None; purchases.len()]);
+    processor.until(&purchases, purchases.len(), Duration::from_secs(20)).await;
+    assert!(answers == processor.answers, "an answer changed");
+    gavel.wait_metric("gavel_duplicates_total", "", purchases.len() as f64);
+}
