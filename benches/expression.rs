@@ -1,7 +1,9 @@
 //! What the language costs: twenty typical predicates, a thousand rules on one transaction, ten thousand rules loaded,
 //! and the words of a reason. It asks no window: the answers of aggregates are given.
 
-use std::{collections::BTreeMap, fmt::Write as _, hint::black_box, sync::Arc};
+mod realistic;
+
+use std::{collections::BTreeMap, hint::black_box, sync::Arc};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gavel::scoring::{
@@ -38,8 +40,6 @@ const PREDICATES: [&str; 20] = [
     "fraud_rate(terminal, 7d, delay 7d) > 0.05",
 ];
 
-const COUNTRIES: [&str; 12] = ["FR", "DE", "NL", "BE", "ES", "IT", "PT", "PL", "SE", "US", "GB", "CH"];
-
 struct World {
     schema: AttributeSchema,
     rates: Rates,
@@ -49,12 +49,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let euro = Currency::from_code("EUR").expect("EUR");
-        let mut entries = String::new();
-        for entry in 0..100_000 {
-            let _ = writeln!(entries, "watched_{entry}");
-        }
-        let mut problems = Vec::new();
-        let watched = Arc::new(ListFile::parse(entries.as_bytes(), &mut problems));
+        let watched = Arc::new(ListFile::parse(realistic::entries().as_bytes(), &mut Vec::new()));
         let lists = (0..10).map(|list| (format!("watched-{list}"), Arc::clone(&watched)));
         let lists = lists.chain([("watched".to_owned(), Arc::clone(&watched))]).collect();
         Self { schema: AttributeSchema::default(), rates: Rates::new(euro), lists: Lists::new(lists, BTreeMap::new()) }
@@ -104,50 +99,6 @@ fn transaction() -> Transaction<'static> {
     }
 }
 
-/// Rules as a bank has them: two thirds begin with an equality or a list test on a field, a third with none; three
-/// hundred different aggregates for a thousand rules.
-fn rules(count: usize) -> Vec<String> {
-    let keys = ["card", "device", "merchant", "terminal", "subnet(ip, 24)"];
-    let windows = ["10m", "1h", "6h", "24h", "7d"];
-    let rule = |place: usize| {
-        let aggregate = place % 300;
-        let (key, window) = (keys[aggregate % 5], windows[aggregate / 5 % 5]);
-        let at_least = 10 + place % 90;
-        let velocity = match aggregate / 25 {
-            0 => format!("count({key}, {window}) > {at_least}"),
-            1 => format!("sum(amount, {key}, {window}) > {at_least}00 EUR"),
-            2 => format!("distinct(country, {key}, {window}) > {at_least}"),
-            3 => format!("amount > {at_least} * mean(amount, {key}, {window}, prior)"),
-            4 => format!("max(amount, {key}, {window}) > {at_least}00 EUR"),
-            5 => format!("count({key}, {window}, prior) > {at_least}"),
-            6 => format!("sum(amount, {key}, {window}, prior) > {at_least}00 EUR"),
-            7 => format!("count({key}, {window}, where channel == \"pos\") > {at_least}"),
-            8 => format!("distinct(mcc, {key}, {window}) > {at_least}"),
-            9 => format!("amount > {at_least} * stddev(amount, {key}, {window})"),
-            10 => format!("sum(amount, {key}, {window}, where country == \"FR\") > {at_least}00 EUR"),
-            _ => format!("count({key}, {window}, where channel == \"ecom\") > {at_least}"),
-        };
-
-        let country = COUNTRIES[place / 7 % 12];
-        match place % 12 {
-            0 | 1 => format!("mcc == \"{:04}\" and amount > 20 EUR and {velocity}", 1000 + place % 4000),
-            2 => format!("merchant == \"m_{place}\" and {velocity}"),
-            3 => format!("country == \"{country}\" and channel == \"pos\" and {velocity}"),
-            4 => format!("issuer_country in [\"{country}\", \"US\"] and amount > 50 EUR and {velocity}"),
-            5 => format!("merchant in list(\"watched-{}\") and {velocity}", place % 10),
-            6 => format!("bin in [\"{}\", \"{}\"] and {velocity}", 400_000 + place, 500_000 + place),
-            7 => format!(
-                "country in [\"{country}\", \"ES\"] and mcc in [\"5732\", \"{:04}\"] and {velocity}",
-                2000 + place
-            ),
-            8 | 9 => format!("amount > {at_least} EUR and {velocity}"),
-            10 => format!("{velocity} and country != issuer_country"),
-            _ => format!("({velocity} or since_last(card) < {at_least}s) and hour(time) < {}", place % 23 + 1),
-        }
-    };
-    (0..count).map(rule).collect()
-}
-
 fn scope<'a>(transaction: &'a Transaction<'a>, aggregates: &'a [AggregateValue], world: &'a World) -> Scope<'a> {
     Scope { transaction, amount_base_minor: Some(4599), aggregates, score: Some(0.25), lists: &world.lists }
 }
@@ -188,7 +139,7 @@ fn benchmarks(criterion: &mut Criterion) {
         });
     });
     for count in [1_000, 10_000] {
-        let rules = rules(count);
+        let rules = realistic::rules(count);
         let (program, plan) = world.compile(&rules);
         let aggregates = world.answers(&plan);
         let (mut memo, mut holding) = (program.memo(), Vec::new());
@@ -204,7 +155,7 @@ fn benchmarks(criterion: &mut Criterion) {
             bench.iter(|| evaluate_all(black_box(&program), black_box(&scope), &mut memo, count as u32));
         });
     }
-    let ten_thousand = rules(10_000);
+    let ten_thousand = realistic::rules(10_000);
     let mut group = criterion.benchmark_group("load");
     group.sample_size(10);
     group.bench_function("10000 rules", |bench| {

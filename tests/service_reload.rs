@@ -89,6 +89,35 @@ async fn every_way_to_edit_a_file_takes_over() {
     gavel.wait_metric("gavel_reload_failed", "", 0.0);
 }
 
+/// What is changed over NATS stands over what files say, tells who did it, and outlives a reload; the guard sees it too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn list_changes_outlive_reloads_and_say_who_made_them() {
+    let broker = Broker::start();
+    let gavel = Gavel::prepared(broker.url(), "", &[]);
+    gavel.wait_ready();
+    let client = broker.client().await;
+    let rules = gavel.folder().join("rules");
+    fs::create_dir(rules.join("lists")).unwrap();
+    fs::write(rules.join("lists/blocked.csv"), "c_9\n").unwrap();
+    fs::write(rules.join("a.toml"), LISTED).unwrap();
+    gavel.wait_metric("gavel_reloads_total", "applied", 1.0);
+    let change = r#"{"value":"c_1","action":"add","comment":"called in","by":"desk-3"}"#;
+    assert_eq!(client.request("fraud.v1.list.blocked", change.into()).await.unwrap().payload, "{}");
+    assert_eq!(verdict(&client, "next", "c_1").await.0, "deny", "with the next transaction");
+    let line = gavel.wait_log("added to a list");
+    assert!(line.contains("desk-3") && line.contains("called in") && !line.contains("c_1"), "{line}");
+
+    for number in 0..20 {
+        assert_eq!(verdict(&client, &format!("t-{number}"), &format!("d_{number}")).await.0, "approve");
+    }
+    // Without the change the share of denials would shrink, with it nothing changes: both are let pass and told.
+    fs::write(rules.join("lists/blocked.csv"), "c_8\n").unwrap();
+    gavel.wait_metric("gavel_reloads_total", "applied", 2.0);
+    gavel.wait_log("of the latest 21 transactions it denies 1, what serves 1");
+    assert_eq!(verdict(&client, "after", "c_1").await.0, "deny");
+    assert_eq!(verdict(&client, "no-more", "c_9").await.0, "approve");
+}
+
 /// A mounted `ConfigMap`: files are links to links, and one of those is swapped.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -291,6 +291,13 @@ impl Lists {
         Ok(())
     }
 
+    /// Makes a change that was in force before, also to a list that no file names at present.
+    pub fn restore(&mut self, change: &ListChange<'_>) {
+        if self.change(change).is_err() {
+            self.unnamed.entry(change.list.clone().into_owned()).or_default().apply(change);
+        }
+    }
+
     /// Takes over the run-time changes of the lists that these replace: a reload changes files, not what people did
     /// since. Changes to a list that no file names any more are kept for when one does again.
     pub fn carry_over(&mut self, previous: &mut Self) {

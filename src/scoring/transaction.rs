@@ -362,6 +362,22 @@ pub struct ListChange<'a> {
     pub by: Option<Cow<'a, str>>,
 }
 
+impl ListChange<'_> {
+    /// The same, with texts of its own.
+    pub fn into_owned(self) -> ListChange<'static> {
+        let Self { list, value, add, expires, comment, by } = self;
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        ListChange {
+            list: owned(list),
+            value: owned(value),
+            add,
+            expires,
+            comment: comment.map(owned),
+            by: by.map(owned),
+        }
+    }
+}
+
 /// What a label came from.
 pub const LABEL_SOURCES: &[&str] = &["analyst", "issuer", "chargeback", "dispute"];
 

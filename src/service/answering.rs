@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::{
     batch,
     discovery::Discovery,
-    handover::{Ask, Latest, Swapped},
+    handover::{Ask, Latest, Notice, Swapped},
     keeper::Keeper,
     metrics::{Metrics, Stage, Tally},
     outbox::{Outbox, header_text},
@@ -25,7 +25,7 @@ use crate::scoring::{
     release::Release,
     scorer::{Input, Output, Scorer},
     time::Span,
-    transaction::Transaction,
+    transaction::{ListChange, Transaction},
     verdict::{Tier, Verdict},
     wire::{Route, decode_label, decode_list_change, decode_outcome, decode_reload, decode_transaction},
 };
@@ -63,7 +63,7 @@ pub struct Answering {
     latest: Latest,
     /// How often a release has taken over.
     releases: u64,
-    asks: Sender<Ask>,
+    notices: Sender<Notice>,
 }
 
 /// What answers are written with, used again and again.
@@ -89,7 +89,7 @@ impl Answering {
         skew_ms: i64,
         metrics: Arc<Metrics>,
         discovery: Discovery,
-        (latest, asks): (Latest, Sender<Ask>),
+        (latest, notices): (Latest, Sender<Notice>),
     ) -> Self {
         metrics.set_release(&scorer.release().versions);
         let tally = Tally::new(&metrics);
@@ -108,7 +108,7 @@ impl Answering {
             payload_max_bytes,
             latest,
             releases: 0,
-            asks,
+            notices,
         }
     }
 
@@ -160,6 +160,11 @@ impl Answering {
         self.metrics.set_release(&self.scorer.release().versions);
         self.tally.applied(&self.metrics, "release");
         Swapped { retired: self.scorer.take_retired(), took, release: self.releases }
+    }
+
+    /// Every change to lists that is in force.
+    pub fn list_changes(&self) -> Vec<ListChange<'static>> {
+        self.scorer.release().lists.changes().into_iter().map(ListChange::into_owned).collect()
     }
 
     /// Hands over the latest transactions, and goes on with others.
@@ -325,6 +330,8 @@ impl Answering {
                 let change = decode_list_change(&request.payload, self.subjects.list(subject))?;
                 applied(self.scorer.apply(Input::ListChange(&change)))?;
                 self.keeper.list_change(&change);
+                // A service that follows no files has nobody who listens.
+                let _ = self.notices.send(Notice::Listed(change.into_owned()));
             }
         }
         self.tally.applied(&self.metrics, kind.name());
@@ -338,7 +345,7 @@ impl Answering {
     fn ask(&mut self, request: &Message, now: Moment) -> Result<Instant, Refusal> {
         let force = decode_reload(&request.payload)?;
         let ask = Ask { force, reply: request.reply.clone() };
-        self.asks.send(ask).map(|()| now.instant).map_err(|_| {
+        self.notices.send(Notice::Ask(ask)).map(|()| now.instant).map_err(|_| {
             let message = "this service does not follow its files, so it reloads nothing";
             Refusal::of(RefusalClass::BadInput, "no_reload", message)
         })

@@ -7,6 +7,7 @@ use async_nats::Subject;
 use crate::scoring::{
     plan::AggregateValue,
     scorer::{Retired, Scorer},
+    transaction::ListChange,
     verdict::{Decision, Flag, Tier, Verdict},
 };
 
@@ -32,6 +33,14 @@ pub struct Latest {
     kept: VecDeque<Kept>,
     spare: Vec<Kept>,
     kept_max: usize,
+}
+
+/// What the scoring thread hands on. It has no `Debug`: it holds card data.
+pub enum Notice {
+    /// A reload is asked for.
+    Ask(Ask),
+    /// A list has changed.
+    Listed(ListChange<'static>),
 }
 
 /// Somebody's wish that a reload be tried now.

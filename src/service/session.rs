@@ -30,7 +30,10 @@ use super::{
     queue::{Queue, Received},
     subjects::Kind,
 };
-use crate::{config::NatsConfig, scoring::release::Release};
+use crate::{
+    config::NatsConfig,
+    scoring::{release::Release, transaction::ListChange},
+};
 
 /// Messages answered between two looks at the subscriptions: some 200 µs of work, so that what arrives is stamped, and
 /// refused where there is no room for it, while it is fresh.
@@ -52,6 +55,8 @@ pub enum Command {
     Reload(Box<Release>, SyncSender<Swapped>),
     /// Hand over the latest transactions, and go on with others.
     Lend(Latest, SyncSender<Latest>),
+    /// Tell every change to lists that is in force.
+    ListChanges(SyncSender<Vec<ListChange<'static>>>),
     /// Say this.
     Say(Subject, HeaderMap, Bytes),
     /// Answer everything that was received, and end.
@@ -116,6 +121,7 @@ impl Work {
         match command {
             Command::Reload(release, done) => drop(done.try_send(self.answering.reload(release))),
             Command::Lend(latest, lent) => drop(lent.try_send(self.answering.lend(latest))),
+            Command::ListChanges(told) => drop(told.try_send(self.answering.list_changes())),
             Command::Say(subject, headers, payload) => self.outbox.publish(subject, headers, payload),
             Command::Drain => self.is_draining = true,
         }

@@ -24,6 +24,31 @@ pub(super) struct Index {
     by_text: Vec<ByValue<TextId, Box<str>>>,
     /// Tests that lead to conditions as one whole: of a list, which is asked once for all of its rules.
     by_test: Vec<(BoolId, Vec<ConditionId>)>,
+    /// Conditions that ask a number to be within limits, by number.
+    by_range: Vec<ByRange>,
+    /// For each condition a number that must be within limits, if it has one: to look at that is less work than to ask
+    /// the whole of it.
+    gates: Vec<Option<Gate>>,
+}
+
+/// The conditions that ask one number to be within limits, those with the least first.
+struct ByRange {
+    value: IntegerId,
+    conditions: Vec<(Range, ConditionId)>,
+}
+
+/// Whole numbers from `least` to `most`, both included.
+#[derive(Clone, Copy)]
+struct Range {
+    least: i64,
+    most: i64,
+}
+
+/// A number that must be within limits, or a condition cannot hold.
+#[derive(Clone, Copy)]
+struct Gate {
+    value: IntegerId,
+    range: Range,
 }
 
 /// The conditions that ask a value to be one of some constants, by constant.
@@ -37,6 +62,7 @@ enum Way<'n> {
     Integers(IntegerId, &'n [i64]),
     Texts(TextId, Vec<&'n str>),
     Test(BoolId),
+    Range(Gate),
 }
 
 impl Index {
@@ -63,7 +89,17 @@ impl Index {
                     Some((_, conditions)) => conditions.push(id),
                     None => index.by_test.push((test, vec![id])),
                 },
+                Some(Way::Range(Gate { value, range })) => {
+                    match index.by_range.iter_mut().find(|known| known.value == value) {
+                        Some(known) => known.conditions.push((range, id)),
+                        None => index.by_range.push(ByRange { value, conditions: vec![(range, id)] }),
+                    }
+                }
             }
+            index.gates.push(gate(*root, nodes));
+        }
+        for by in &mut index.by_range {
+            by.conditions.sort_by_key(|(range, _)| range.least);
         }
         index
     }
@@ -71,28 +107,43 @@ impl Index {
     /// Replaces `out` by the conditions that hold, ascending.
     pub(super) fn holding(&self, roots: &[BoolId], run: &mut Run<'_>, out: &mut Vec<ConditionId>) {
         out.clear();
-        ask(&self.unled, roots, run, out);
+        self.ask(&self.unled, roots, run, out);
+        for ByRange { value, conditions } in &self.by_range {
+            let Some(value) = run.integer(*value) else { continue };
+            let reached = conditions.iter().take_while(|(range, _)| range.least <= value);
+            let reached = reached.filter(|(range, _)| value <= range.most).map(|(_, id)| *id);
+            out.extend(reached.filter(|id| run.bool(roots[id.0 as usize])));
+        }
         for by in &self.by_integer {
             if let Some(conditions) = run.integer(by.value).and_then(|value| by.conditions.get(&value)) {
-                ask(conditions, roots, run, out);
+                self.ask(conditions, roots, run, out);
             }
         }
         for by in &self.by_text {
             if let Some(conditions) = run.text(by.value).and_then(|value| by.conditions.get(value)) {
-                ask(conditions, roots, run, out);
+                self.ask(conditions, roots, run, out);
             }
         }
         for (test, conditions) in &self.by_test {
             if run.bool(*test) {
-                ask(conditions, roots, run, out);
+                self.ask(conditions, roots, run, out);
             }
         }
         out.sort_unstable();
     }
+
+    fn ask(&self, conditions: &[ConditionId], roots: &[BoolId], run: &mut Run<'_>, out: &mut Vec<ConditionId>) {
+        out.extend(conditions.iter().filter(|id| {
+            let place = id.0 as usize;
+            self.gates[place].is_none_or(|gate| gate.is_open(run)) && run.bool(roots[place])
+        }));
+    }
 }
 
-fn ask(conditions: &[ConditionId], roots: &[BoolId], run: &mut Run<'_>, out: &mut Vec<ConditionId>) {
-    out.extend(conditions.iter().filter(|id| run.bool(roots[id.0 as usize])));
+impl Gate {
+    fn is_open(self, run: &mut Run<'_>) -> bool {
+        run.integer(self.value).is_some_and(|value| (self.range.least..=self.range.most).contains(&value))
+    }
 }
 
 fn entry<Node: Copy + PartialEq, Constant>(
@@ -108,12 +159,45 @@ fn entry<Node: Copy + PartialEq, Constant>(
 
 /// The best way to a condition: through the one of its joined tests that the fewest transactions pass.
 fn way(root: BoolId, nodes: &Nodes) -> Option<Way<'_>> {
-    let joined = match behind_memo(root, nodes) {
-        Bool::All(branches) => &nodes.branches[branches.0 as usize][..],
-        _ => &[root],
-    };
-    let ranked = joined.iter().filter_map(|test| way_of_test(*test, nodes));
+    let ranked = joined(&root, nodes).iter().filter_map(|test| way_of_test(*test, nodes));
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, way)| way)
+}
+
+/// The aggregate of a condition that must be within limits, if it has one. Most transactions have few events in their
+/// windows, and what is limited is many of them.
+fn gate(root: BoolId, nodes: &Nodes) -> Option<Gate> {
+    let gates = joined(&root, nodes).iter().filter_map(|test| gate_of_test(*test, nodes));
+    gates.filter(|gate| is_aggregate(gate.value, nodes)).max_by_key(|gate| gate.range.least)
+}
+
+/// The tests that must all hold.
+fn joined<'n>(root: &'n BoolId, nodes: &'n Nodes) -> &'n [BoolId] {
+    match behind_memo(*root, nodes) {
+        Bool::All(branches) => &nodes.branches[branches.0 as usize],
+        _ => std::slice::from_ref(root),
+    }
+}
+
+/// The limits of a comparison with a whole number.
+fn gate_of_test(test: BoolId, nodes: &Nodes) -> Option<Gate> {
+    let Bool::Integer(comparison, value, limit) = *behind_memo(test, nodes) else { return None };
+    let (least, most) = match comparison {
+        Comparison::Less => (i64::MIN, limit.checked_sub(1)?),
+        Comparison::LessEqual => (i64::MIN, limit),
+        Comparison::Greater => (limit.checked_add(1)?, i64::MAX),
+        Comparison::GreaterEqual => (limit, i64::MAX),
+        Comparison::Equal => (limit, limit),
+        Comparison::NotEqual => return None,
+    };
+    Some(Gate { value, range: Range { least, most } })
+}
+
+fn is_aggregate(value: IntegerId, nodes: &Nodes) -> bool {
+    match nodes.integers[value.0 as usize] {
+        Integer::Aggregate(_) => true,
+        Integer::Shared(_, inside) => is_aggregate(inside, nodes),
+        _ => false,
+    }
 }
 
 /// A test's way to its conditions, and about how many in ten thousand transactions pass it. The figures are no
@@ -144,6 +228,12 @@ fn way_of_test(test: BoolId, nodes: &Nodes) -> Option<(usize, Way<'_>)> {
             Some((set.len(), Way::Texts(value, set.iter().map(|text| &**text).collect())))
         }
         Bool::InList { negated: false, .. } => Some((500, Way::Test(test))),
+        Bool::Integer(..) => {
+            let gate = gate_of_test(test, nodes)?;
+            // What is counted passes a lower limit seldom, and an upper one nearly always.
+            let is_seldom = is_aggregate(gate.value, nodes) && gate.range.least > 0;
+            Some((if is_seldom { 1_000 } else { 20_000 }, Way::Range(gate)))
+        }
         _ => None,
     }
 }

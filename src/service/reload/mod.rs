@@ -5,7 +5,8 @@ mod watch;
 mod guard;
 
 use std::{
-    collections::BTreeSet,
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io,
     sync::{
@@ -24,14 +25,14 @@ use self::{
     watch::{Notices, Places, Stamp},
 };
 use super::{
-    handover::{Ask, Swapped},
+    handover::{Ask, Notice, Swapped},
     metrics::Metrics,
     session::Command,
 };
 use crate::{
     config::{Config, FILE_NAME, Flags},
     loading::{LoadError, Loaded, Sources, model_folder},
-    scoring::{release::Release, rules::KnownLists, verdict::Versions},
+    scoring::{release::Release, rules::KnownLists, transaction::ListChange, verdict::Versions},
 };
 
 /// How often files are looked at where no change was told: some mounts tell of none.
@@ -48,7 +49,7 @@ const NAMED_MAX: usize = 8;
 /// What makes the thread look.
 enum Nudge {
     Changed,
-    Asked(Ask),
+    Noticed(Notice),
     End,
 }
 
@@ -98,6 +99,8 @@ struct Follower {
     /// The hash of what was tried last, whatever came of it.
     tried: Option<[u8; 32]>,
     history: History,
+    /// Every change to lists that is in force, by list and value.
+    list_changes: BTreeMap<(Cow<'static, str>, Cow<'static, str>), ListChange<'static>>,
 }
 
 /// What lies on disk.
@@ -130,15 +133,15 @@ impl Reloader {
         serving: Serving,
         commands: mpsc::Sender<Command>,
         metrics: Arc<Metrics>,
-        asks: Receiver<Ask>,
+        noticed: Receiver<Notice>,
     ) -> io::Result<Self> {
         let (nudges, nudged) = channel();
-        let (changed, asked) = (nudges.clone(), nudges.clone());
+        let (changed, handed_on) = (nudges.clone(), nudges.clone());
         // A thread that has ended needs no more nudges.
         let notices = Notices::new(move || drop(changed.send(Nudge::Changed)));
-        std::thread::Builder::new().name("asks".into()).spawn(move || {
-            while let Ok(ask) = asks.recv()
-                && asked.send(Nudge::Asked(ask)).is_ok()
+        std::thread::Builder::new().name("notices".into()).spawn(move || {
+            while let Ok(notice) = noticed.recv()
+                && handed_on.send(Nudge::Noticed(notice)).is_ok()
             {}
         })?;
         let history = History::new(serving.config.guard.transactions, serving.aggregates.clone());
@@ -152,6 +155,7 @@ impl Reloader {
             stamp: None,
             tried: None,
             history,
+            list_changes: BTreeMap::new(),
         };
         std::thread::Builder::new().name("reload".into()).spawn(move || follower.run(&nudged))?;
         Ok(Self { nudges })
@@ -168,14 +172,44 @@ impl Drop for Reloader {
 impl Follower {
     fn run(&mut self, nudged: &Receiver<Nudge>) {
         // What was edited between loading and watching is found by the first look.
-        let mut is_over = self.look(None).is_err();
+        let mut is_over = self.learn_lists().and_then(|()| self.look(None)).is_err();
         while !is_over {
             is_over = match nudged.recv_timeout(LOOK_EVERY) {
                 Ok(Nudge::Changed) | Err(RecvTimeoutError::Timeout) => self.look_if_changed(nudged),
-                Ok(Nudge::Asked(ask)) => self.answer(&ask),
+                Ok(Nudge::Noticed(notice)) => self.notice(notice),
                 Ok(Nudge::End) | Err(RecvTimeoutError::Disconnected) => Err(Gone),
             }
             .is_err();
+        }
+    }
+
+    /// Learns which changes to lists are in force; later ones are told one by one.
+    fn learn_lists(&mut self) -> Result<(), Gone> {
+        let (told, changes) = sync_channel(1);
+        self.tell(Command::ListChanges(told))?;
+        for change in changes.recv().map_err(|_| Gone)? {
+            self.list_changes.insert((change.list.clone(), change.value.clone()), change);
+        }
+        Ok(())
+    }
+
+    fn notice(&mut self, notice: Notice) -> Result<(), Gone> {
+        match notice {
+            Notice::Ask(ask) => self.answer(&ask),
+            Notice::Listed(change) => {
+                let ListChange { list, add, by, comment, .. } = &change;
+                // The value may be an address or somebody's e-mail.
+                let (by, comment) = (by.as_deref().unwrap_or("nobody named"), comment.as_deref().unwrap_or_default());
+                tracing::info!(
+                    list = &**list,
+                    by,
+                    comment,
+                    "{} a list",
+                    if *add { "added to" } else { "removed from" }
+                );
+                self.list_changes.insert((change.list.clone(), change.value.clone()), change);
+                Ok(())
+            }
         }
     }
 
@@ -185,22 +219,15 @@ impl Follower {
             return Ok(());
         }
         let since = Instant::now();
-        let mut asked = Vec::new();
         while since.elapsed() < QUIET_MAX {
             match nudged.recv_timeout(QUIET) {
                 Ok(Nudge::Changed) => {}
-                Ok(Nudge::Asked(ask)) => {
-                    asked.push(ask);
-                    break;
-                }
+                Ok(Nudge::Noticed(notice)) => self.notice(notice)?,
                 Ok(Nudge::End) | Err(RecvTimeoutError::Disconnected) => return Err(Gone),
                 Err(RecvTimeoutError::Timeout) => break,
             }
         }
-        if asked.is_empty() {
-            return self.look(None).map(drop);
-        }
-        asked.iter().try_for_each(|ask| self.answer(ask))
+        self.look(None).map(drop)
     }
 
     /// Reloads because somebody asks for it, and says what came of it.
@@ -283,13 +310,17 @@ impl Follower {
                 return Ok(Report { restart, ..self.report("failed", message, error.render(false)) });
             }
         };
-        let Loaded { release, warnings, .. } = loaded;
+        let Loaded { mut release, warnings, .. } = loaded;
         let diagnostics: Vec<String> = warnings.iter().map(|warning| warning.render(false)).collect();
         let diagnostics = diagnostics.join("\n\n");
         if release.versions == self.serving.versions {
             self.serving.config = config;
             let message = "what lies on disk is what serves";
             return Ok(Report { restart, ..self.report("unchanged", message, diagnostics) });
+        }
+        // For the trial; at the swap the changes of what serves are carried over, the latest ones too.
+        for change in self.list_changes.values() {
+            release.lists.restore(change);
         }
         let tried = self.try_on(&release)?;
         let (change, limit) = (tried.change(), config.guard.max_deny_change);
