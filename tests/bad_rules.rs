@@ -9,7 +9,7 @@ use gavel::{
     scoring::{
         field::{AttributeSchema, FieldType},
         money::Currency,
-        rules::{Diagnostic, RuleSources},
+        rules::{CODES, Diagnostic, FILE_MAX_BYTES, RuleSources, SourceFile},
         settings::Settings,
     },
 };
@@ -50,6 +50,34 @@ fn each_is_told_exactly() {
         wrong.push(format!("{}\n{}", file.name, lines(told.iter().cloned())));
     }
     assert!(wrong.is_empty(), "these are told otherwise; UPDATE_EXPECTED=1 writes it down\n{}", wrong.join("\n"));
+}
+
+/// Each code of rule files, lists and examples is told somewhere above, or here where no file of a sensible size would do.
+#[test]
+fn every_code_has_a_case() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad_rules");
+    let sources = read_rules(&folder).expect("the folder is there");
+    let expected =
+        sources.files.iter().flat_map(|file| file.text.lines()).filter_map(|line| line.strip_prefix(EXPECTED));
+    let mut shown: Vec<String> = expected.filter_map(|line| Some(line.split(' ').nth(1)?.to_owned())).collect();
+
+    let mut aside = RuleSources::default();
+    let text = "#".repeat(FILE_MAX_BYTES + 1);
+    aside.files.push(SourceFile { name: "rules/large.toml".into(), text });
+    aside.unreadable.insert("rules/unreadable.toml".to_owned(), "line 2 is not UTF-8".to_owned());
+    let told: Vec<String> = check(aside, &settings()).diagnostics.iter().map(line).collect();
+    let expected = [
+        "1:1-1:1 E308 the file has 16777217 bytes, at most 16777216 are possible",
+        "1:0-1:0 E309 the rule file cannot be read: line 2 is not UTF-8",
+    ];
+    assert_eq!(told, expected);
+    shown.extend(["E308", "E309"].map(str::to_owned));
+    // Four gibibytes of entries are too much for a test.
+    shown.push("E406".to_owned());
+    for code in CODES {
+        assert!(shown.iter().any(|shown| shown == code.code), "{} has no case", code.code);
+        assert!(!code.title.is_empty() && !code.explanation.is_empty(), "{}", code.code);
+    }
 }
 
 /// What is told, as a file has it.

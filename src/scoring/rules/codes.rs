@@ -152,4 +152,12 @@ pub const CODES: &[Code] = &[
         explanation: "Two rules with the same condition decide differently. The order is: a deny with `override`, approve, deny, \
          review; so one of the two never decides.",
     },
+    Code {
+        code: "W315",
+        title: "longer than what is kept",
+        explanation: "The rule waits for longer than a key is remembered after its last event, which is `horizon` under [windows] of \
+         gavel.toml, 90 days unless it says otherwise. Then `since_last` is missing, and every comparison with it is false.\n\n\
+         \x20   wrong   since_last(card) > 120d \
+         \x20   right   since_last(card) > 60d",
+    },
 ];

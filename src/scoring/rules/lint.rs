@@ -5,17 +5,22 @@ use std::{cmp::Reverse, collections::BTreeSet};
 use super::{
     diagnostic::Diagnostic,
     source::{RuleFiles, RuleMode, RuleSource},
-    tokens::{conjuncts, tokens},
+    tokens::{closing, conjuncts, tokens},
 };
-use crate::scoring::verdict::Decision;
+use crate::scoring::{
+    settings::Settings,
+    time::{Span, parse_span_ms},
+    verdict::Decision,
+};
 
 /// More pairs of rules than this are not compared, so that loading stays quick.
 const PAIRS_MAX: usize = 4_000_000;
 
 /// Warnings over all files together.
-pub(super) fn lint(files: &RuleFiles) -> Vec<Diagnostic> {
+pub(super) fn lint(files: &RuleFiles, settings: &Settings) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     unused(files, &mut warnings);
+    beyond_what_is_kept(files, settings.windows.horizon_ms, &mut warnings);
     overlapping(files, &mut warnings);
     warnings
 }
@@ -39,6 +44,33 @@ fn unused(files: &RuleFiles, warnings: &mut Vec<Diagnostic>) {
             };
             let message = format!("no rule uses the {what} `{}`", list.id);
             warnings.push(Diagnostic::warning("W312", list.place.clone(), message).hint(hint));
+        }
+    }
+}
+
+/// Warns of rules that wait for longer than anything is remembered.
+fn beyond_what_is_kept(files: &RuleFiles, horizon_ms: i64, warnings: &mut Vec<Diagnostic>) {
+    for rule in &files.rules {
+        let words = tokens(&rule.when.value);
+        let asks = words.iter().enumerate().filter(|(_, word)| **word == "since_last");
+        let waits = asks.filter_map(|(at, _)| {
+            let end = at + closing(&words[at + 1..])? + 1;
+            let longer = match words.get(end + 1..)? {
+                [">", "=", span, ..] | [">", span, ..] => Some(span),
+                _ => None,
+            };
+            let span = longer.or_else(|| match words.get(..at)? {
+                [.., span, "<"] | [.., span, "<", "="] => Some(span),
+                _ => None,
+            })?;
+            parse_span_ms(span).filter(|span_ms| *span_ms >= horizon_ms).map(|_| *span)
+        });
+        for span in waits {
+            let horizon = Span(horizon_ms);
+            let message =
+                format!("`since_last` is never as long as `{span}`: a key is forgotten {horizon} after its last event");
+            let hint = format!("write less than {horizon}, or raise [windows] horizon");
+            warnings.push(Diagnostic::warning("W315", rule.place.clone(), message).hint(hint));
         }
     }
 }

@@ -122,7 +122,7 @@ impl RuleSet {
             }
             rules.push(Rule::new(source, condition));
         }
-        diagnostics.extend(lint(files));
+        diagnostics.extend(lint(files, settings));
         diagnostics.sort_by(Diagnostic::order);
         if diagnostics.iter().any(Diagnostic::is_error) {
             return None;

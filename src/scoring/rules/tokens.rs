@@ -50,7 +50,8 @@ fn unwrapped(mut words: Vec<&str>) -> Vec<&str> {
     words
 }
 
-fn closing(words: &[&str]) -> Option<usize> {
+/// Where the parenthesis closes that the words begin with.
+pub(super) fn closing(words: &[&str]) -> Option<usize> {
     let mut depth = 0_usize;
     words.iter().position(|word| {
         depth = match *word {
