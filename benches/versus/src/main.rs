@@ -164,7 +164,7 @@ fn zen() -> (f64, Vec<bool>) {
         .collect();
     let scope = zen_expression::scope::Scope::new(values().into());
     let mut vm = zen_expression::vm::VM::new();
-    let mut hold = |program: &zen_expression::Expression<_>| {
+    let mut hold = |program: &zen_expression::Expression<zen_expression::expression::Standard>| {
         program.evaluate_with_scope(black_box(&scope), &mut vm).expect("it evaluates").as_bool() == Some(true)
     };
     let holds = programs.iter().map(&mut hold).collect();
