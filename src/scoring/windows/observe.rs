@@ -215,7 +215,11 @@ impl Windows {
         let Some(past) = log.past_mut(slot) else { return };
         let is_newest = newest_ms.is_none_or(|newest| newest <= event.time_ms);
         let mut is_forgotten = false;
-        if is_newest && seen_before_ms.is_none_or(|before| event.time_ms - before > event.horizon_ms) {
+        // Rows kept for a plan that asked nothing of the past know of no first event: it counts from here, and as long
+        // as something older may be absent the answer is reported as filling.
+        let is_unknown = past.first_ms == i64::MAX;
+        let is_forgetting = seen_before_ms.is_none_or(|before| event.time_ms - before > event.horizon_ms);
+        if is_unknown || is_newest && is_forgetting {
             past.first_ms = event.time_ms;
             is_forgotten = true;
         } else if event.time_ms < past.first_ms && past.first_ms - event.time_ms <= event.horizon_ms {

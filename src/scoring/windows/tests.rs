@@ -37,10 +37,7 @@ proptest! {
 proptest! {
     #![proptest_config(cases(2_000))]
 
-    // Known defect: for about one stream in two thousand, `age` of a key starts anew over a reload and is not reported
-    // as filling. Nothing reloads while serving yet; run it with `cargo test a_reload_keeps -- --ignored`.
     #[test]
-    #[ignore = "known defect: over a reload the age of a key may start anew without being reported as filling"]
     fn a_reload_keeps_what_both_plans_ask_for(stream in streams::streams(80, true)) {
         streams::run_reload(&stream)?;
     }
