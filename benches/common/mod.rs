@@ -1,6 +1,8 @@
 //! What the benches of the windows share: the plan of the project's targets, and streams for it. It measures
 //! no time.
 
+#![allow(dead_code, reason = "each bench uses its part")]
+
 use std::net::Ipv4Addr;
 
 use gavel::scoring::{

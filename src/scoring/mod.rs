@@ -14,6 +14,7 @@ pub mod plan;
 pub mod settings;
 pub mod lists;
 pub mod expression;
+pub mod stored;
 pub mod windows;
 pub mod registry;
 pub mod model;

@@ -1,5 +1,7 @@
 //! What is left of a transaction's amount after reversals and a partial approval. Integers only.
 
+use crate::scoring::stored::{Reader, Stored, Word};
+
 /// A transaction's amount, and what was taken from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Amounts {
@@ -26,6 +28,27 @@ impl Amounts {
             in_base: false,
             reversed: false,
         }
+    }
+
+    /// Appends it to stored state.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        self.current_minor.write(out);
+        self.current_base_minor.write(out);
+        self.taken_minor.write(out);
+        self.taken_base_minor.write(out);
+        out.extend([u8::from(self.in_base), u8::from(self.reversed)]);
+    }
+
+    /// Reads it back.
+    pub(super) fn load(stored: &mut Reader<'_>) -> Stored<Self> {
+        Ok(Self {
+            current_minor: stored.word()?,
+            current_base_minor: stored.word()?,
+            taken_minor: stored.word()?,
+            taken_base_minor: stored.word()?,
+            in_base: stored.word::<u8>()? == 1,
+            reversed: stored.word::<u8>()? == 1,
+        })
     }
 
     /// Takes a reversal's amount, or what is left. In the same currency that is exact in its own units; the base

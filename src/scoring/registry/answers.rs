@@ -1,5 +1,7 @@
 //! Verdict bodies made short: what they have in common is kept once. What comes back is the same to the byte.
 
+use crate::scoring::stored::{Reader, Stored, Word, write_words};
+
 use super::bytes::{push_number, take_number};
 
 /// What every verdict repeats. A phrase is one byte below 0x20, which the text of a verdict never holds, for JSON
@@ -28,6 +30,8 @@ const PHRASES: &[&str] = &[
     "],\"tier\":\"stand_in\",\"flags\":[",
 ];
 const FIRST_PHRASE: u8 = 3;
+/// By place and byte: a bit per phrase that has the byte there.
+const BEGINNINGS: [[u32; 256]; 3] = beginnings();
 const _: () = assert!(FIRST_PHRASE as usize + PHRASES.len() < 0x20);
 
 /// The first byte of an answer: the body as it is.
@@ -49,6 +53,22 @@ pub(super) struct Endings {
 }
 
 impl Endings {
+    /// Appends them to stored state.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        (self.endings.len() as u64).write(out);
+        self.endings.iter().for_each(|ending| write_words(ending, out));
+    }
+
+    /// Reads them back.
+    pub(super) fn load(stored: &mut Reader<'_>) -> Stored<Self> {
+        let mut endings = Vec::new();
+        for _ in 0..stored.count(size_of::<u64>())? {
+            let count = stored.count(1)?;
+            endings.push(stored.bytes(count)?.into());
+        }
+        Ok(Self { endings })
+    }
+
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
         self.endings.iter().map(|ending| ending.len() + size_of::<Box<[u8]>>()).sum()
@@ -58,7 +78,12 @@ impl Endings {
     pub(super) fn shorten(&mut self, body: &[u8], id: &str, out: &mut Vec<u8>) {
         out.clear();
         let after_id = body.strip_prefix(BEFORE_ID).and_then(|rest| rest.strip_prefix(id.as_bytes()));
-        let versions = memchr::memmem::rfind(body, VERSIONS);
+        // Mostly a known ending, which spares the search.
+        let known = self.endings.iter().rposition(|known| body.ends_with(known));
+        let versions = match known {
+            Some(number) => Some(body.len() - self.endings[number].len()),
+            None => memchr::memmem::rfind(body, VERSIONS),
+        };
         let (Some(rest), Some(versions)) = (after_id.filter(|_| body.iter().all(|byte| *byte >= 0x20)), versions)
         else {
             out.push(VERBATIM);
@@ -66,7 +91,7 @@ impl Endings {
             return;
         };
         let ending = &body[versions..];
-        let number = match self.endings.iter().rposition(|known| **known == *ending) {
+        let number = match known {
             Some(number) => number,
             None if self.endings.len() < ENDINGS_MAX => {
                 self.endings.push(ending.into());
@@ -83,8 +108,7 @@ impl Endings {
         while let Some(start) = rest.iter().position(|byte| matches!(byte, b'"' | b',' | b'}' | b']')) {
             out.extend_from_slice(&rest[..start]);
             rest = &rest[start..];
-            let phrase = PHRASES.iter().position(|phrase| rest.starts_with(phrase.as_bytes()));
-            if let Some(phrase) = phrase {
+            if let Some(phrase) = phrase_of(rest) {
                 out.push(FIRST_PHRASE + phrase as u8);
                 rest = &rest[PHRASES[phrase].len()..];
             } else {
@@ -118,6 +142,35 @@ impl Endings {
             }
         }
     }
+}
+
+const fn beginnings() -> [[u32; 256]; 3] {
+    let mut masks = [[0; 256]; 3];
+    let mut phrase = 0;
+    while phrase < PHRASES.len() {
+        let mut place = 0;
+        while place < masks.len() {
+            masks[place][PHRASES[phrase].as_bytes()[place] as usize] |= 1 << phrase;
+            place += 1;
+        }
+        phrase += 1;
+    }
+    masks
+}
+
+/// The first phrase that some bytes begin with.
+fn phrase_of(bytes: &[u8]) -> Option<usize> {
+    let [first, second, third] = *bytes.first_chunk()?;
+    let mut candidates =
+        BEGINNINGS[0][usize::from(first)] & BEGINNINGS[1][usize::from(second)] & BEGINNINGS[2][usize::from(third)];
+    while candidates != 0 {
+        let phrase = candidates.trailing_zeros() as usize;
+        if bytes.starts_with(PHRASES[phrase].as_bytes()) {
+            return Some(phrase);
+        }
+        candidates &= candidates - 1;
+    }
+    None
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
+use crate::scoring::stored::{Reader, Stored, Word, write_words};
+
 /// Where a run of bytes begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Address(u64);
+pub(super) struct Address(pub(super) u64);
 
 impl Address {
     /// Nowhere.
@@ -37,6 +39,39 @@ impl Bytes {
     /// Takes over another bound for chunks to come.
     pub(super) fn set_bytes_max(&mut self, bytes_max: usize) {
         self.chunk_size = chunk_size(bytes_max);
+    }
+
+    /// Appends them to stored state.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        self.first.write(out);
+        (self.chunks.len() as u64).write(out);
+        for chunk in &self.chunks {
+            (chunk.bytes.capacity() as u64).write(out);
+            chunk.runs.write(out);
+            chunk.last_entry.write(out);
+            chunk.newest_ms.write(out);
+            write_words(&chunk.bytes, out);
+        }
+    }
+
+    /// Reads them back, for chunks to come of the size that `bytes_max` gives.
+    pub(super) fn load(bytes_max: usize, stored: &mut Reader<'_>) -> Stored<Self> {
+        let mut all = Self::new(bytes_max);
+        all.first = stored.word()?;
+        for _ in 0..stored.count(5 * size_of::<u64>())? {
+            let capacity = stored.word::<u64>()?;
+            let (runs, last_entry, newest_ms) = (stored.word()?, stored.word()?, stored.word()?);
+            let count = stored.count(1)?;
+            let run = stored.bytes(count)?;
+            // No chunk is larger but for one run that needs it.
+            let capacity_max = CHUNK_BYTES_MAX.max(count) as u64;
+            Reader::check(capacity <= capacity_max && count as u64 <= capacity)?;
+            let mut bytes = Vec::with_capacity(capacity as usize);
+            bytes.extend_from_slice(run);
+            all.held += bytes.capacity();
+            all.chunks.push_back(Chunk { bytes, runs, last_entry, newest_ms });
+        }
+        Ok(all)
     }
 
     /// Bytes held.

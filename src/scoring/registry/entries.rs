@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use crate::scoring::{
     money::Currency,
     plan::OutcomeState,
+    stored::{Reader, Stored, StoredError, Word, write_currency},
     transaction::{LabelKind, TransactionType},
 };
 
@@ -129,8 +130,105 @@ impl Entries {
         }
     }
 
+    /// Appends them to stored state.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        self.first.write(out);
+        (self.len() as u64).write(out);
+        (self.first..self.next).for_each(|number| self.get(number).save(out));
+    }
+
+    /// Reads them back.
+    pub(super) fn load(stored: &mut Reader<'_>) -> Stored<Self> {
+        let mut entries = Self::new();
+        let first: u64 = stored.word()?;
+        let count = stored.count(ENTRY_BYTES)?;
+        Reader::check(first < u64::MAX / 2)?;
+        entries.base = first - first % CHUNK as u64;
+        (entries.first, entries.next) = (first, first);
+        // What was forgotten of the first chunk keeps its place.
+        let forgotten = (first - entries.base) as usize;
+        if forgotten > 0 {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            chunk.resize(forgotten, Entry::forgotten()?);
+            entries.chunks.push_back(chunk);
+        }
+        for _ in 0..count {
+            entries.push(Entry::load(stored)?);
+        }
+        Ok(entries)
+    }
+
     fn number(&self, low: u32) -> u64 {
         number_of(self.first, low)
+    }
+}
+
+/// Bytes of a stored entry.
+const ENTRY_BYTES: usize = 76;
+const KINDS: [TransactionType; 5] = [
+    TransactionType::Authorization,
+    TransactionType::Verification,
+    TransactionType::Incremental,
+    TransactionType::Refund,
+    TransactionType::Reversal,
+];
+const LABELS: [LabelKind; 3] = [LabelKind::Fraud, LabelKind::Legit, LabelKind::Unknown];
+
+impl Entry {
+    fn save(&self, out: &mut Vec<u8>) {
+        let place = |place: Option<usize>| place.unwrap_or_default() as u8;
+        self.fingerprint.0.write(out);
+        self.time_ms.write(out);
+        self.amount_minor.write(out);
+        self.amount_base_minor.write(out);
+        self.labelled_ms.write(out);
+        self.answer.0.write(out);
+        self.places.0.write(out);
+        write_currency(self.currency, out);
+        out.extend([
+            place(KINDS.iter().position(|kind| *kind == self.kind)),
+            place(LABELS.iter().position(|label| *label == self.label)),
+            self.outcome as u8,
+            u8::from(self.has_amounts),
+        ]);
+    }
+
+    fn load(stored: &mut Reader<'_>) -> Stored<Self> {
+        fn pick<T: Copy>(items: &[T], stored: &mut Reader<'_>) -> Stored<T> {
+            items.get(usize::from(stored.word::<u8>()?)).copied().ok_or(StoredError::Damaged)
+        }
+        Ok(Self {
+            fingerprint: Fingerprint(stored.word()?),
+            time_ms: stored.word()?,
+            amount_minor: stored.word()?,
+            amount_base_minor: stored.word()?,
+            labelled_ms: stored.word()?,
+            answer: Address(stored.word()?),
+            places: Address(stored.word()?),
+            currency: stored.currency()?,
+            kind: pick(&KINDS, stored)?,
+            label: pick(&LABELS, stored)?,
+            outcome: pick(&OutcomeState::ALL, stored)?,
+            has_amounts: pick(&[false, true], stored)?,
+        })
+    }
+
+    /// One that nothing asks for any more.
+    fn forgotten() -> Stored<Self> {
+        Ok(Self {
+            fingerprint: Fingerprint(0),
+            time_ms: i64::MIN,
+            amount_minor: 0,
+            amount_base_minor: None,
+            labelled_ms: i64::MIN,
+            answer: Address::NONE,
+            places: Address::NONE,
+            currency: Currency::from_code("EUR").ok_or(StoredError::Damaged)?,
+            kind: TransactionType::Authorization,
+            label: LabelKind::Unknown,
+            outcome: OutcomeState::Unknown,
+            has_amounts: false,
+        })
     }
 }
 

@@ -8,6 +8,7 @@ mod amounts;
 mod bytes;
 mod answers;
 mod entries;
+mod stored;
 
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;

@@ -1,5 +1,7 @@
 //! What becomes known of a transaction later: its verdict, a reversal, an outcome, a label. It answers no aggregate.
 
+use smallvec::SmallVec;
+
 use crate::scoring::{
     field::Field,
     plan::{OutcomeState, SettledBits},
@@ -26,11 +28,22 @@ impl Windows {
             places.settled.push(passes.sum());
         }
         let fresh = RowState::fresh(places.amount_base_minor);
-        self.amend(places, &fresh, &fresh);
+        // Only where a lane waits for the verdict can there be anything to change.
+        self.amend_where(places, &fresh, &fresh, |layout| layout.settles);
     }
 
     /// Changes a transaction wherever it stands.
     pub fn amend(&mut self, places: &Places, before: &RowState, after: &RowState) {
+        self.amend_where(places, before, after, |_| true);
+    }
+
+    fn amend_where(
+        &mut self,
+        places: &Places,
+        before: &RowState,
+        after: &RowState,
+        concerns: impl Fn(&Layout) -> bool,
+    ) {
         let Some(epoch) = self.epochs.get(usize::from(places.epoch)) else { return };
         let highest_ms = self.highest_ms.unwrap_or(i64::MIN);
         let passes = |filter: usize, state: OutcomeState| {
@@ -39,12 +52,15 @@ impl Windows {
         };
         for place in &places.items {
             let Some(log) = self.logs.iter_mut().find(|log| log.number == place.log) else { continue };
+            if !concerns(&log.layout) {
+                continue;
+            }
             let is_kept = places.time_ms > highest_ms.saturating_sub(log.layout.retention_ms);
             if !is_kept || !log.holds(place.slot, place.generation) {
                 continue;
             }
             // By lane: whether the transaction passes the lane's filter on verdict or outcome.
-            let passing: Vec<bool> = log
+            let passing: SmallVec<[bool; 32]> = log
                 .layout
                 .lanes
                 .iter()

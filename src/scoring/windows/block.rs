@@ -24,6 +24,9 @@ pub(super) struct Row<'r> {
 
 /// Columns past this one always have both planes, so that the widths of the others fit in 32 bits.
 const NARROW_COLUMNS_MAX: usize = 32;
+/// Words of a line of the cache, and how many are read ahead at most.
+const LINE_WORDS: usize = 16;
+const WARMED_WORDS_MAX: usize = 256;
 /// Bits of a word of a bitmap.
 const WORD_BITS: usize = 32;
 
@@ -32,19 +35,24 @@ const WORD_BITS: usize = 32;
 /// Words: a bitmap per lane, then the times as offsets from `base_ms`, then per column a plane of low halves and, if
 /// one of the values needs it, a plane of high halves. Every plane is `capacity` long.
 pub(super) struct Block {
-    words: Box<[u32]>,
+    pub(super) words: Box<[u32]>,
     // Invariant: no row is older, and none is newer by more than 32 bits of milliseconds.
-    base_ms: i64,
-    len: u16,
-    capacity: u16,
+    pub(super) base_ms: i64,
+    pub(super) len: u16,
+    pub(super) capacity: u16,
     // A bit per column: it has a plane of high halves.
-    wide: u32,
+    pub(super) wide: u32,
 }
 
 impl Block {
     /// A block without rows or memory.
     pub(super) fn empty() -> Self {
         Self { words: Box::default(), base_ms: 0, len: 0, capacity: 0, wide: 0 }
+    }
+
+    /// Reads a word of every line of the cache, in a large block only where it begins.
+    pub(super) fn warm(&self) -> u32 {
+        self.words.iter().take(WARMED_WORDS_MAX).step_by(LINE_WORDS).fold(0, |all, word| all.wrapping_add(*word))
     }
 
     /// How many rows it holds.
@@ -90,6 +98,9 @@ impl Block {
         }
         let Ok(offset) = u32::try_from(offset) else { return self.len() };
         let times = self.times(shape);
+        if times.last().is_none_or(|last| *last <= offset) {
+            return times.len();
+        }
         // Counting runs over whole vectors and beats a search where there is little to search.
         if times.len() <= 64 {
             times.iter().map(|time| u32::from(*time <= offset)).sum::<u32>() as usize
@@ -357,11 +368,8 @@ impl Block {
 
     /// Moves everything into an allocation of another capacity, with wider columns where `wide` asks for it.
     fn lay_out(&mut self, shape: Shape, capacity: usize, wide: u32) {
-        let always_wide = shape.columns.saturating_sub(NARROW_COLUMNS_MAX);
-        let planes = 1 + shape.columns + wide.count_ones() as usize + always_wide;
-        let words = shape.lanes * capacity.div_ceil(WORD_BITS) + planes * capacity;
         let mut laid = Self {
-            words: vec![0; words].into_boxed_slice(),
+            words: vec![0; words_for(shape, capacity, wide)].into_boxed_slice(),
             base_ms: self.base_ms,
             len: self.len,
             capacity: capacity as u16,
@@ -421,6 +429,13 @@ impl Block {
             }
         }
     }
+}
+
+/// How many words a block of a capacity takes.
+pub(super) fn words_for(shape: Shape, capacity: usize, wide: u32) -> usize {
+    let always_wide = shape.columns.saturating_sub(NARROW_COLUMNS_MAX);
+    let planes = 1 + shape.columns + wide.count_ones() as usize + always_wide;
+    shape.lanes * capacity.div_ceil(WORD_BITS) + planes * capacity
 }
 
 /// Rows are added in steps: small ones where most keys are, so that little is left unused.

@@ -6,11 +6,11 @@ use std::{
 };
 
 use smallvec::SmallVec;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 use crate::scoring::{
     field::{Field, Value},
-    plan::{Key, KeyPart},
+    plan::KeyPart,
     transaction::Transaction,
 };
 
@@ -43,37 +43,75 @@ impl Hasher for PlainHasher {
     }
 }
 
-type Bytes = SmallVec<[u8; 128]>;
+type Bytes = SmallVec<[u8; 64]>;
 
-impl KeyPrint {
-    /// The fingerprint of a transaction's key; `None` if a part of it is missing.
-    pub(super) fn of(key: &Key, transaction: &Transaction<'_>, amount_base_minor: Option<i64>) -> Option<Self> {
-        let mut bytes = Bytes::new();
-        for part in &key.0 {
-            match *part {
-                KeyPart::Field(field) => {
-                    let value = transaction.value(field, amount_base_minor)?;
-                    push_scope(&mut bytes, field, transaction);
-                    push_value(&mut bytes, value);
-                }
-                KeyPart::Subnet(bits) => {
-                    let address = transaction.ip?;
-                    push_value(&mut bytes, Value::Ip(network(address, bits)));
-                }
+/// The values of a transaction that keys and columns are made of, each as 128 bits; `None` where it is missing.
+pub(super) type Prints = SmallVec<[Option<u128>; 16]>;
+
+/// Which values those are, each once.
+#[derive(Default)]
+pub(super) struct Parts(Vec<KeyPart>);
+
+impl Parts {
+    /// The place of a part, which is added if it is new.
+    pub(super) fn place(&mut self, part: KeyPart) -> usize {
+        let known = self.0.iter().position(|known| *known == part);
+        known.unwrap_or_else(|| {
+            self.0.push(part);
+            self.0.len() - 1
+        })
+    }
+
+    /// The parts of a transaction.
+    pub(super) fn read(&self, transaction: &Transaction<'_>, amount_base_minor: Option<i64>, prints: &mut Prints) {
+        // What is each processor's own is kept apart by the processor's name.
+        let scope = xxh3_64(transaction.processor.as_bytes());
+        prints.clear();
+        prints.extend(self.0.iter().map(|part| match *part {
+            KeyPart::Field(field) => {
+                let seed = if field.is_shared_by_processors() { 0 } else { scope };
+                Some(print_of(transaction.value(field, amount_base_minor)?, seed))
             }
-        }
-        let print = xxh3_128(&bytes);
-        Some(Self([print as u32, (print >> 32) as u32, (print >> 64) as u32]))
+            KeyPart::Subnet(bits) => Some(print_of(Value::Ip(network(transaction.ip?, bits)), 0)),
+        }));
     }
 }
 
-/// The hash of a transaction's value of a field.
-pub(super) fn value_hash(field: Field, transaction: &Transaction<'_>, amount_base_minor: Option<i64>) -> Option<u64> {
-    let value = transaction.value(field, amount_base_minor)?;
-    let mut bytes = Bytes::new();
-    push_scope(&mut bytes, field, transaction);
-    push_value(&mut bytes, value);
-    Some(xxh3_64(&bytes))
+impl KeyPrint {
+    /// The fingerprint of a key of these parts; `None` if one of them is missing.
+    pub(super) fn of(places: &[usize], prints: &Prints) -> Option<Self> {
+        let print = match places {
+            [place] => prints[*place]?,
+            places => {
+                let mut bytes = Bytes::new();
+                for place in places {
+                    bytes.extend_from_slice(&prints[*place]?.to_le_bytes());
+                }
+                xxh3_128(&bytes)
+            }
+        };
+        Some(Self([print as u32, (print >> 32) as u32, (print >> 64) as u32]))
+    }
+
+    /// As words, for stored state.
+    pub(super) const fn words(self) -> [u32; 3] {
+        self.0
+    }
+
+    /// Of such words.
+    pub(super) const fn from_words(words: [u32; 3]) -> Self {
+        Self(words)
+    }
+
+    /// Which shard of a table it belongs to.
+    pub(super) const fn shard(self, shards: usize) -> usize {
+        self.0[1] as usize % shards
+    }
+
+    /// What a table keeps of it.
+    pub(super) const fn tag(self) -> u32 {
+        self.0[0]
+    }
 }
 
 /// The numeric value of a field: numbers with decimals as millionths. `None` where it is missing or no number.
@@ -103,37 +141,21 @@ fn network(address: IpAddr, bits: u8) -> IpAddr {
     }
 }
 
-/// What is each processor's own is kept apart by the processor's name.
-fn push_scope(bytes: &mut Bytes, field: Field, transaction: &Transaction<'_>) {
-    if !field.is_shared_by_processors() {
-        push_text(bytes, &transaction.processor);
-    }
-}
-
-// Each value ends where its length says, so that no two tuples give the same bytes.
-fn push_text(bytes: &mut Bytes, text: &str) {
-    bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(text.as_bytes());
-}
-
-fn push_value(bytes: &mut Bytes, value: Value<'_>) {
+/// The type of a field's values is one and the same, so values of one type alone must not give the same bytes.
+fn print_of(value: Value<'_>, seed: u64) -> u128 {
+    let hash = |bytes: &[u8]| xxh3_128_with_seed(bytes, seed);
     match value {
-        Value::Text(text) => push_text(bytes, text),
-        Value::Integer(number) | Value::Millionths(number) => bytes.extend_from_slice(&number.to_le_bytes()),
+        Value::Text(text) => hash(text.as_bytes()),
+        Value::Integer(number) | Value::Millionths(number) => hash(&number.to_le_bytes()),
         // Minus zero is zero.
-        Value::Real(number) => bytes.extend_from_slice(&(number + 0.0).to_bits().to_le_bytes()),
-        Value::Boolean(truth) => bytes.push(truth.into()),
-        Value::Country(country) => bytes.extend_from_slice(country.code().as_bytes()),
-        Value::Currency(currency) => bytes.push(currency.index() as u8),
-        Value::Mcc(code) => bytes.extend_from_slice(&code.to_le_bytes()),
-        Value::Time(time) => bytes.extend_from_slice(&time.unix_ms().to_le_bytes()),
-        Value::Ip(IpAddr::V4(address)) => {
-            bytes.push(4);
-            bytes.extend_from_slice(&address.octets());
-        }
-        Value::Ip(IpAddr::V6(address)) => {
-            bytes.push(6);
-            bytes.extend_from_slice(&address.octets());
-        }
+        Value::Real(number) => hash(&(number + 0.0).to_bits().to_le_bytes()),
+        Value::Boolean(truth) => hash(&[truth.into()]),
+        Value::Country(country) => hash(country.code().as_bytes()),
+        Value::Currency(currency) => hash(&[currency.index() as u8]),
+        Value::Mcc(code) => hash(&code.to_le_bytes()),
+        Value::Time(time) => hash(&time.unix_ms().to_le_bytes()),
+        // Four bytes or sixteen.
+        Value::Ip(IpAddr::V4(address)) => hash(&address.octets()),
+        Value::Ip(IpAddr::V6(address)) => hash(&address.octets()),
     }
 }

@@ -131,6 +131,8 @@ pub(super) struct Layout {
     pub(super) located: bool,
     /// A reversal, an outcome or a label may change its rows.
     pub(super) is_changeable: bool,
+    /// Some of its lanes are only known once a verdict is.
+    pub(super) settles: bool,
     /// How far behind the highest time rows are kept.
     pub(super) retention_ms: i64,
     /// How far behind the highest time a key is kept after its last event.
@@ -141,7 +143,7 @@ pub(super) struct Layout {
 
 // In this crate's own tests blocks are small, so that every split and join happens.
 /// Rows of a block where each is little more than a time, so that most keys need no more than one block.
-const ROWS_MAX_PLAIN: usize = if cfg!(test) { 12 } else { 256 };
+const ROWS_MAX_PLAIN: usize = if cfg!(test) { 12 } else { 1_024 };
 /// Rows of a block with values, which are scanned at the edges of a window.
 const ROWS_MAX_VALUES: usize = if cfg!(test) { 6 } else { 64 };
 
@@ -161,6 +163,7 @@ impl Layout {
             lasts: Vec::new(),
             located: false,
             is_changeable: false,
+            settles: false,
             retention_ms: 0,
             memory_ms: 0,
             rows_max: ROWS_MAX_PLAIN,
@@ -179,6 +182,7 @@ impl Layout {
         layout.is_changeable = lanes
             .iter()
             .any(|lane| lane.settled || matches!(lane.kind, LaneKind::Frauds | LaneKind::Sum(_) | LaneKind::Value(_)));
+        layout.settles = lanes.iter().any(|lane| lane.settled);
         if !layout.columns.is_empty() {
             layout.rows_max = ROWS_MAX_VALUES;
         }

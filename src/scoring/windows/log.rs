@@ -1,40 +1,48 @@
 //! One key of the plan: every entity seen under it, its rows, and the order in which entities were last seen. It
 //! never looks at a clock: an entity expires when the highest event time has left it behind.
 
+mod stored;
+
 use std::{hash::BuildHasherDefault, sync::Arc};
 
 use dashmap::DashMap;
+use hashbrown::HashTable;
+use smallvec::SmallVec;
 
-use crate::scoring::plan::Key;
+use crate::scoring::plan::{Key, KeyPart};
 
 use super::{
-    key::{KeyPrint, PlainHasher},
-    layout::Layout,
+    key::{KeyPrint, Parts, PlainHasher},
+    layout::{Column, Layout},
+    recency::Recency,
     rows::Rows,
     trail::Trail,
 };
 
-/// The index from keys to slots: written by the scoring side, read by anyone, never iterated for an answer.
+/// The index from keys to slots for other threads: written by the scoring side when a key comes or goes, read by
+/// anyone, never iterated for an answer. The scoring side looks keys up in a table of its own, which takes no lock.
 pub(super) type Index = DashMap<KeyPrint, u32, BuildHasherDefault<PlainHasher>>;
 
 /// Entities of a chunk of the slab: it grows by chunks, so that nothing is moved and no growth is a pause.
 const CHUNK: usize = 4_096;
 /// Shards of an index: many, so that one that grows moves few keys.
-const SHARDS: usize = 256;
+const SHARDS: usize = 64;
 /// Expired entities dropped for each transaction: more than one, so that they go faster than they come.
 const EXPIRED_MAX: usize = 2;
-/// No slot.
-const NONE: u32 = u32::MAX;
-
 /// One key of the plan.
 pub(super) struct Log {
     /// Never used again once the log is gone.
     pub(super) number: u32,
     pub(super) key: Key,
+    /// The parts of the key, and by column the part it holds a hash of, if it does.
+    pub(super) key_parts: SmallVec<[usize; 4]>,
+    pub(super) hash_parts: Vec<usize>,
     pub(super) layout: Layout,
     /// Layouts that entities not seen since may still have, by version, and what of them the current one keeps.
     olds: Vec<Old>,
     index: Arc<Index>,
+    /// Which slot a key has, by shard of its fingerprint.
+    table: Vec<HashTable<Indexed>>,
     chunks: Vec<Vec<Entity>>,
     /// By slot, if the plan asks of the past.
     pasts: Vec<Past>,
@@ -42,8 +50,11 @@ pub(super) struct Log {
     trails: Vec<Option<Box<Trail>>>,
     free: Vec<u32>,
     slots: u32,
-    newest: u32,
-    oldest: u32,
+    recency: Recency,
+    /// The least recently seen entity has something left at least until the highest time is this.
+    pub(super) expires_ms: i64,
+    /// What was read ahead: it means nothing.
+    warmed: u32,
     /// The highest event time when an entity was last evicted.
     pub(super) evicted_at_ms: Option<i64>,
     pub(super) rows: u64,
@@ -51,21 +62,22 @@ pub(super) struct Log {
     pub(super) expirations: u64,
 }
 
-/// An entity: 64 bytes beside its rows.
+/// An entity: less than a line of the cache beside its rows.
 struct Entity {
     print: KeyPrint,
     generation: u32,
     rows: Rows,
-    /// The next more recently seen.
-    newer: u32,
-    /// The next less recently seen.
-    older: u32,
-    /// When it was last seen, in transactions, cut to 32 bits: it tells which log's oldest entity is the older one.
-    seen: u32,
     version: u16,
 }
 
-const _: () = assert!(size_of::<Entity>() == 64, "a line of the cache");
+const _: () = assert!(size_of::<Entity>() <= 64, "a line of the cache");
+
+/// An entry of the table: enough of a fingerprint that a table grows without looking at entities.
+#[derive(Clone, Copy)]
+struct Indexed {
+    tag: u32,
+    slot: u32,
+}
 
 /// What is known of a key beyond its rows.
 #[derive(Clone, Copy)]
@@ -94,21 +106,35 @@ impl Log {
         Self {
             number,
             key,
+            key_parts: SmallVec::new(),
+            hash_parts: Vec::new(),
             layout,
             olds: Vec::new(),
             index: Arc::new(Index::with_hasher_and_shard_amount(BuildHasherDefault::default(), SHARDS)),
+            table: vec![HashTable::new(); SHARDS],
             chunks: Vec::new(),
             pasts: Vec::new(),
             trails: Vec::new(),
             free: Vec::new(),
             slots: 0,
-            newest: NONE,
-            oldest: NONE,
+            recency: Recency::default(),
+            expires_ms: i64::MIN,
+            warmed: 0,
             evicted_at_ms: None,
             rows: 0,
             row_bytes: 0,
             expirations: 0,
         }
+    }
+
+    /// Says which values of a transaction are read.
+    pub(super) fn place_parts(&mut self, parts: &mut Parts) {
+        self.key_parts = self.key.0.iter().map(|part| parts.place(*part)).collect();
+        let hashed = self.layout.columns.iter().map(|column| match column {
+            Column::Hash(field) => parts.place(KeyPart::Field(*field)),
+            Column::Net | Column::Value(_) => 0,
+        });
+        self.hash_parts = hashed.collect();
     }
 
     /// How many entities are held.
@@ -126,20 +152,28 @@ impl Log {
         let entities = self.chunks.len() * CHUNK * size_of::<Entity>();
         let pasts = self.pasts.capacity() * size_of::<Past>();
         let trails = self.trails.capacity() * size_of::<Option<Box<Trail>>>();
-        // A table is between 7/16 and 7/8 full, with a byte of control beside each entry.
+        let table: usize = self.table.iter().map(HashTable::allocation_size).sum();
+        // The index of the others is between 7/16 and 7/8 full, with a byte of control beside each entry.
         let index = self.len() * (size_of::<(KeyPrint, u32)>() + 1) * 3 / 2;
-        (entities + pasts + trails + index) as u64 + self.row_bytes
+        (entities + pasts + trails + table + index + self.recency.bytes()) as u64 + self.row_bytes
     }
 
-    /// The slot of a key, which counts as seen. `None` if it is not held.
-    pub(super) fn find(&mut self, print: KeyPrint, seen: u32) -> Option<u32> {
-        let slot = *self.index.get(&print)?;
-        if self.newest != slot {
-            self.unlink(slot);
-            self.link_newest(slot);
-        }
-        self.entity_mut(slot).seen = seen;
-        Some(slot)
+    /// The slot of a key. `None` if it is not held.
+    pub(super) fn find(&self, print: KeyPrint) -> Option<u32> {
+        let is_it = |known: &Indexed| known.tag == print.tag() && self.entity(known.slot).print == print;
+        Some(self.table[print.shard(SHARDS)].find(hash_of(print.tag()), is_it)?.slot)
+    }
+
+    /// An entity counts as seen.
+    pub(super) fn touch(&mut self, slot: u32, seen: u32) {
+        self.recency.touch(slot, seen, self.len());
+    }
+
+    /// Reads a word of every line of an entity's rows, so that they are on their way when they are needed. What it
+    /// returns means nothing, but must be used, or else nothing is read.
+    pub(super) fn warm(&self, slot: u32) -> u32 {
+        let past = self.pasts.get(slot as usize).map_or(0, |past| past.first_ms as u32);
+        self.entity(slot).rows.warm().wrapping_add(past)
     }
 
     /// A slot for a new key.
@@ -151,9 +185,11 @@ impl Log {
         };
         let entity = self.entity_mut(slot);
         entity.print = print;
-        entity.seen = seen;
         entity.version = version;
-        self.link_newest(slot);
+        self.touch(slot, seen);
+        let tag = print.tag();
+        let table = &mut self.table[print.shard(SHARDS)];
+        table.insert_unique(hash_of(tag), Indexed { tag, slot }, |known| hash_of(known.tag));
         self.index.insert(print, slot);
         slot
     }
@@ -184,25 +220,38 @@ impl Log {
         self.reset(slot);
         let print = self.entity(slot).print;
         self.index.remove(&print);
-        self.unlink(slot);
+        let table = &mut self.table[print.shard(SHARDS)];
+        if let Ok(known) = table.find_entry(hash_of(print.tag()), |known| known.slot == slot) {
+            known.remove();
+        }
+        self.recency.forget(slot);
         self.free.push(slot);
     }
 
     /// The least recently seen entity and when it was seen.
-    pub(super) fn least_recent(&self) -> Option<(u32, u32)> {
-        (self.oldest != NONE).then(|| (self.oldest, self.entity(self.oldest).seen))
+    pub(super) fn least_recent(&mut self) -> Option<(u32, u32)> {
+        self.recency.oldest()
     }
 
     /// Drops entities that nothing is left of, a few of the least recently seen.
     pub(super) fn expire(&mut self, highest_ms: i64) {
+        if highest_ms < self.expires_ms {
+            return;
+        }
         for _ in 0..EXPIRED_MAX {
             let Some((slot, _)) = self.least_recent() else { return };
             if !self.is_expired(slot, highest_ms) {
+                // It may be seen again until then, and so may have more left: this is when to look again.
+                let newest_ms = self.newest_ms(slot).unwrap_or(i64::MIN);
+                self.expires_ms = newest_ms.saturating_add(self.layout.memory_ms).saturating_add(1);
                 return;
             }
             self.remove(slot);
             self.expirations += 1;
         }
+        // Where keys expire all the time the next to go is on its way when it is looked at.
+        let next = self.least_recent().map_or(0, |(slot, _)| self.warm(slot));
+        self.warmed = self.warmed.wrapping_add(next);
     }
 
     /// Whether nothing is left of an entity.
@@ -283,6 +332,7 @@ impl Log {
     /// Takes over another layout. `same` says which lane of the current one holds what a lane of the new one holds.
     pub(super) fn adopt(&mut self, layout: Layout, same: &[Option<usize>]) {
         let slots = self.slots as usize;
+        self.expires_ms = i64::MIN;
         self.pasts.resize(if layout.past.is_some() { slots } else { 0 }, Past::NONE);
         self.trails.resize_with(if layout.asks_trail() { slots } else { 0 }, || None);
         let is_same = layout.lays_out_as(&self.layout, same);
@@ -342,16 +392,9 @@ impl Log {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         if let Some(chunk) = self.chunks.last_mut() {
-            chunk.push(Entity {
-                print: KeyPrint::default(),
-                generation: 0,
-                rows: Rows::empty(),
-                newer: NONE,
-                older: NONE,
-                seen: 0,
-                version: 0,
-            });
+            chunk.push(Entity { print: KeyPrint::default(), generation: 0, rows: Rows::empty(), version: 0 });
         }
+        self.recency.push_slot();
         if self.layout.past.is_some() {
             self.pasts.push(Past::NONE);
         }
@@ -368,27 +411,9 @@ impl Log {
     fn entity_mut(&mut self, slot: u32) -> &mut Entity {
         &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
     }
+}
 
-    fn unlink(&mut self, slot: u32) {
-        let (newer, older) = (self.entity(slot).newer, self.entity(slot).older);
-        match newer {
-            NONE => self.newest = older,
-            newer => self.entity_mut(newer).older = older,
-        }
-        match older {
-            NONE => self.oldest = newer,
-            older => self.entity_mut(older).newer = newer,
-        }
-    }
-
-    fn link_newest(&mut self, slot: u32) {
-        let second = self.newest;
-        let entity = self.entity_mut(slot);
-        (entity.newer, entity.older) = (NONE, second);
-        match second {
-            NONE => self.oldest = slot,
-            second => self.entity_mut(second).newer = slot,
-        }
-        self.newest = slot;
-    }
+/// Spreads a tag over the bits that a table looks at.
+fn hash_of(tag: u32) -> u64 {
+    u64::from(tag).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -19,9 +19,11 @@ mod panes;
 mod tree;
 mod rows;
 mod trail;
+mod recency;
 mod log;
 mod observe;
 mod amend;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -43,8 +45,12 @@ use log::Log;
 /// The windows of one scorer: every aggregate of its plan, for every key it has seen.
 pub struct Windows {
     settings: WindowSettings,
+    /// Of plan, schema and settings, for stored state.
+    identity: u128,
     schema: AttributeSchema,
     logs: Vec<Log>,
+    parts: key::Parts,
+    changeable_ms: i64,
     logs_made: u32,
     aggregates: usize,
     /// The filters on verdict or outcome, by place in `SettledMask`.
@@ -79,7 +85,7 @@ pub struct Observed {
 /// changes need to know of it.
 #[derive(Clone)]
 pub struct Places {
-    pub(super) items: SmallVec<[Place; 4]>,
+    pub(super) items: SmallVec<[Place; 12]>,
     pub(super) time_ms: i64,
     pub(super) kind: TransactionType,
     pub(super) amount_base_minor: Option<i64>,
@@ -172,8 +178,11 @@ impl Windows {
     pub fn new(plan: &Plan, schema: &AttributeSchema, settings: &WindowSettings) -> Self {
         let mut windows = Self {
             settings: settings.clone(),
+            identity: 0,
             schema: schema.clone(),
             logs: Vec::new(),
+            parts: key::Parts::default(),
+            changeable_ms: 0,
             logs_made: 0,
             aggregates: 0,
             settled_filters: Vec::new(),
@@ -211,12 +220,19 @@ impl Windows {
             };
             self.logs.push(log);
         }
+        let changeable = self.logs.iter().filter(|log| log.layout.is_changeable);
+        self.changeable_ms = changeable.map(|log| log.layout.retention_ms).max().unwrap_or_default();
+        self.parts = key::Parts::default();
+        for log in &mut self.logs {
+            log.place_parts(&mut self.parts);
+        }
         self.adopt_filters(plan, same_filters);
         self.aggregates = plan.aggregates.len();
         self.schema = schema.clone();
         self.settings = settings.clone();
         // Fewer keys than one transaction has would evict what it is using.
         self.settings.keys_max = self.settings.keys_max.max(2 * self.logs.len());
+        self.identity = stored::identity_of(plan, schema, &self.settings);
         RetiredWindows(old)
     }
 
@@ -227,8 +243,7 @@ impl Windows {
 
     /// How far behind the highest time a transaction may still be changed by a reversal, an outcome or a label.
     pub fn changeable_ms(&self) -> i64 {
-        let changeable = self.logs.iter().filter(|log| log.layout.is_changeable);
-        changeable.map(|log| log.layout.retention_ms).max().unwrap_or_default()
+        self.changeable_ms
     }
 
     /// How much is held.

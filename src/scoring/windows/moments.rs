@@ -1,5 +1,7 @@
 //! Sums of squares and deviations in exact integers. Nothing is rounded before the last step.
 
+use crate::scoring::stored::Word;
+
 /// A sum of squares of 64-bit integers, as the sums of the low and of the high halves of the squares.
 ///
 /// Halves keep the sum exact for 2^64 terms of any size, and two sums can be subtracted.
@@ -7,6 +9,19 @@
 pub(super) struct Squares {
     low: u128,
     high: u128,
+}
+
+impl Word for Squares {
+    const BYTES: usize = 32;
+
+    fn write(self, out: &mut Vec<u8>) {
+        self.low.write(out);
+        self.high.write(out);
+    }
+
+    fn read(bytes: &[u8]) -> Self {
+        Self { low: Word::read(&bytes[..16]), high: Word::read(&bytes[16..]) }
+    }
 }
 
 impl Squares {

@@ -1,7 +1,5 @@
 //! A transaction meets the windows: its aggregates are answered, then it takes its place. It changes no earlier row.
 
-use smallvec::SmallVec;
-
 use crate::scoring::{
     plan::{AggregateValue, FilterBits},
     transaction::{Transaction, TransactionType},
@@ -10,9 +8,10 @@ use crate::scoring::{
 use super::{
     Observed, Place, Places, Windows,
     block::Row,
-    key::{KeyPrint, numeric, value_hash},
+    key::{KeyPrint, Prints, numeric},
     layout::{Ask, Column, Lane, Layout, Question},
     log::{Log, Past},
+    recency::NEVER,
     rows::Rows,
     summary::wider,
     trail::{Located, Trail},
@@ -22,6 +21,10 @@ use super::{
 /// Memory used again for each transaction.
 #[derive(Default)]
 pub(super) struct Scratch {
+    prints: Prints,
+    found: Vec<Option<(KeyPrint, Option<u32>)>>,
+    /// What was read ahead: it means nothing.
+    warmed: u32,
     columns: Vec<Option<u64>>,
     values: Vec<u64>,
     members: Vec<bool>,
@@ -67,7 +70,7 @@ impl Windows {
         let highest_ms = highest_before_ms.max(time_ms);
         self.highest_ms = Some(highest_ms);
         self.lowest_ms = self.lowest_ms.min(time_ms);
-        self.observed = self.observed.wrapping_add(1);
+        self.observed = self.observed.wrapping_add(1).max(NEVER + 1);
         values.clear();
         values.resize(self.aggregates, AggregateValue::Missing);
         let mut observed = Observed {
@@ -89,20 +92,29 @@ impl Windows {
             highest_ms,
             horizon_ms: self.settings.horizon_ms,
         };
-        // All keys are looked up before any is worked on, so that one waits for memory while another does.
-        let mut found = SmallVec::<[Option<(KeyPrint, Option<u32>)>; 8]>::new();
-        for log in &mut self.logs {
-            let print = KeyPrint::of(&log.key, transaction, amount_base_minor);
-            found.push(print.map(|print| (print, log.find(print, self.observed))));
+        // Everything is looked up before anything is worked on, so that one key waits for memory while another does.
+        let mut scratch = std::mem::take(&mut self.scratch);
+        self.parts.read(transaction, amount_base_minor, &mut scratch.prints);
+        scratch.found.clear();
+        for log in &self.logs {
+            let print = KeyPrint::of(&log.key_parts, &scratch.prints);
+            scratch.found.push(print.map(|print| (print, log.find(print))));
         }
-        for (index, found) in found.into_iter().enumerate() {
-            if let Some((print, slot)) = found {
-                self.observe_key(index, &event, print, slot, values, &mut observed);
+        for (log, found) in self.logs.iter_mut().zip(&scratch.found) {
+            let Some((_, Some(slot))) = *found else { continue };
+            log.touch(slot, self.observed);
+            scratch.warmed = scratch.warmed.wrapping_add(log.warm(slot));
+        }
+        for index in 0..self.logs.len() {
+            if let Some((print, slot)) = scratch.found[index] {
+                self.observe_key(index, &event, print, slot, values, &mut observed, &mut scratch);
             }
         }
+        self.scratch = scratch;
         observed
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the two results and the memory used again are the caller's")]
     fn observe_key(
         &mut self,
         index: usize,
@@ -111,10 +123,10 @@ impl Windows {
         slot: Option<u32>,
         values: &mut [AggregateValue],
         observed: &mut Observed,
+        scratch: &mut Scratch,
     ) {
-        let mut scratch = std::mem::take(&mut self.scratch);
         let log = &mut self.logs[index];
-        event.read(&log.layout, &mut scratch);
+        event.read(log, scratch);
         let mut had_state = slot.is_some();
         if let Some(slot) = slot
             && log.is_expired(slot, event.highest_ms)
@@ -159,12 +171,9 @@ impl Windows {
             columns: &scratch.columns,
         };
         let seen_before_ms = held.answer(event, values, observed);
-        let Some(slot) = slot else {
-            self.scratch = scratch;
-            return;
-        };
+        let Some(slot) = slot else { return };
         if enters_rows {
-            let rank = self.enter_rows(index, slot, event, &scratch, cutoff_ms);
+            let rank = self.enter_rows(index, slot, event, scratch, cutoff_ms);
             let log = &self.logs[index];
             if log.layout.is_changeable {
                 let generation = log.generation(slot);
@@ -175,7 +184,6 @@ impl Windows {
             self.enter_past(index, slot, event, seen_before_ms, enters_rows);
         }
         self.logs[index].expire(event.highest_ms);
-        self.scratch = scratch;
     }
 
     fn enter_rows(
@@ -247,12 +255,13 @@ impl Windows {
     fn create(&mut self, index: usize, print: KeyPrint, highest_ms: i64) -> u32 {
         while self.logs.iter().map(Log::len).sum::<usize>() >= self.settings.keys_max {
             for log in &mut self.logs {
+                log.expires_ms = i64::MIN;
                 log.expire(highest_ms);
             }
             if self.logs.iter().map(Log::len).sum::<usize>() < self.settings.keys_max {
                 break;
             }
-            let oldest = self.logs.iter().enumerate().filter_map(|(index, log)| {
+            let oldest = self.logs.iter_mut().enumerate().filter_map(|(index, log)| {
                 let (slot, seen) = log.least_recent()?;
                 Some((self.observed.wrapping_sub(seen), std::cmp::Reverse(index), slot))
             });
@@ -267,12 +276,14 @@ impl Windows {
 
 impl Event<'_, '_> {
     /// Reads the values that a log keeps, and what the transaction is a member of.
-    fn read(&self, layout: &Layout, scratch: &mut Scratch) {
+    fn read(&self, log: &Log, scratch: &mut Scratch) {
+        let layout = &log.layout;
         scratch.columns.clear();
-        scratch.columns.extend(layout.columns.iter().map(|column| match *column {
+        let prints = &scratch.prints;
+        scratch.columns.extend(layout.columns.iter().zip(&log.hash_parts).map(|(column, part)| match *column {
             Column::Net => self.amount_base_minor.map(i64::cast_unsigned),
             Column::Value(field) => numeric(field, self.transaction, self.amount_base_minor).map(i64::cast_unsigned),
-            Column::Hash(field) => value_hash(field, self.transaction, self.amount_base_minor),
+            Column::Hash(_) => prints[*part].map(|print| (print >> 64) as u64),
         }));
         scratch.values.clear();
         scratch.values.extend(scratch.columns.iter().map(|value| value.unwrap_or_default()));

@@ -10,6 +10,8 @@ use std::hash::BuildHasherDefault;
 
 use hashbrown::HashMap;
 
+use crate::scoring::stored::{Reader, Stored, Word, write_words};
+
 use super::{
     block::{Block, Row},
     key::PlainHasher,
@@ -74,6 +76,40 @@ impl Panes {
             edge: (i64::MIN, 0),
             unsure_ms: i64::MIN,
         }
+    }
+
+    /// Appends them to stored state.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        write_words(&self.spans, out);
+        self.before.save(out);
+        write_words(&self.extremes, out);
+        for sample in &self.samples {
+            sample.level.write(out);
+            save_latest(&sample.latest, out);
+            write_words(&sample.counts, out);
+        }
+        self.folds.write(out);
+        self.edge.0.write(out);
+        (self.edge.1 as u64).write(out);
+        self.unsure_ms.write(out);
+    }
+
+    /// Reads them back.
+    pub(super) fn load(layout: &Layout, stored: &mut Reader<'_>) -> Stored<Self> {
+        let mut panes = Self::new(layout);
+        panes.spans = stored.words()?;
+        panes.before = Table::load(layout, panes.spans.len(), stored)?;
+        panes.extremes = stored.words_of(panes.spans.len() * layout.extremes.len())?;
+        for sample in &mut panes.samples {
+            sample.level = stored.word()?;
+            Reader::check(sample.level < u64::BITS)?;
+            sample.latest = load_latest(stored)?;
+            sample.counts = stored.words_of(panes.spans.len())?;
+        }
+        panes.folds = stored.word()?;
+        panes.edge = (stored.word()?, stored.word::<u64>()? as usize);
+        panes.unsure_ms = stored.word()?;
+        Ok(panes)
     }
 
     /// How many there are.
@@ -366,6 +402,20 @@ impl Panes {
             }
         }
     }
+}
+
+/// Appends when values were last seen, in the order of the values.
+pub(super) fn save_latest(latest: &Latest, out: &mut Vec<u8>) {
+    let mut seen: Vec<(u64, i64)> = latest.iter().map(|(value, time_ms)| (*value, *time_ms)).collect();
+    seen.sort_unstable();
+    let words: Vec<_> = seen.into_iter().map(|(value, time_ms)| (value.cast_signed(), time_ms)).collect();
+    write_words(&words, out);
+}
+
+/// Reads that back.
+pub(super) fn load_latest(stored: &mut Reader<'_>) -> Stored<Latest> {
+    let words: Vec<(i64, i64)> = stored.words()?;
+    Ok(words.into_iter().map(|(value, time_ms)| (value.cast_unsigned(), time_ms)).collect())
 }
 
 /// How a folded row changes a lane's totals.

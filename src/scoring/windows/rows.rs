@@ -1,7 +1,9 @@
 //! The rows of one key: a single block while there are few, a tree beyond. It does not know which key it is.
 
+use crate::scoring::stored::{Reader, Stored, StoredError, Word, write_words};
+
 use super::{
-    block::{Block, Row},
+    block::{Block, Row, Shape, words_for},
     layout::Layout,
     moments::Moments,
     panes::Amendment,
@@ -22,6 +24,14 @@ impl Rows {
     /// None yet.
     pub(super) fn empty() -> Self {
         Self::Few(Block::empty())
+    }
+
+    /// Reads a word of every line of a block: see `Log::warm`.
+    pub(super) fn warm(&self) -> u32 {
+        match self {
+            Self::Few(block) => block.warm(),
+            Self::Many(tree) => tree.len() as u32,
+        }
     }
 
     /// How many rows are held one by one.
@@ -273,6 +283,29 @@ impl Rows {
         }
     }
 
+    /// Appends them to stored state.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Few(block) => {
+                out.push(0);
+                save_block(block, out);
+            }
+            Self::Many(tree) => {
+                out.push(1);
+                tree.save(out);
+            }
+        }
+    }
+
+    /// Reads them back.
+    pub(super) fn load(layout: &Layout, stored: &mut Reader<'_>) -> Stored<Self> {
+        match stored.word::<u8>()? {
+            0 => load_block(layout.shape(false), stored).map(Self::Few),
+            1 => Ok(Self::Many(Box::new(Tree::load(layout, stored)?))),
+            _ => Err(StoredError::Damaged),
+        }
+    }
+
     /// The same rows for another layout. `lanes` and `columns` are those of the old one that hold the same.
     pub(super) fn converted(
         &self,
@@ -385,4 +418,21 @@ fn small_block(layout: &Layout, block: &Block) -> Block {
 /// A row joins or leaves a lane of folded rows.
 pub(super) fn member_change(joins: bool, value: i64) -> Amendment {
     Amendment::Member(Change { joins, value })
+}
+
+/// Appends a block to stored state.
+pub(super) fn save_block(block: &Block, out: &mut Vec<u8>) {
+    block.base_ms.write(out);
+    block.len.write(out);
+    block.capacity.write(out);
+    block.wide.write(out);
+    write_words(&block.words, out);
+}
+
+/// Reads a block back.
+pub(super) fn load_block(shape: Shape, stored: &mut Reader<'_>) -> Stored<Block> {
+    let (base_ms, len, capacity, wide) = (stored.word()?, stored.word()?, stored.word()?, stored.word()?);
+    let words = stored.words_of(words_for(shape, usize::from(capacity), wide))?.into_boxed_slice();
+    Reader::check(len <= capacity && wide >> shape.columns.min(31) <= u32::from(shape.columns > 31))?;
+    Ok(Block { words, base_ms, len, capacity, wide })
 }

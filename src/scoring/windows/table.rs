@@ -1,6 +1,8 @@
 //! Running totals over a row of parts: what lies before each part, by lane. Only differences between them mean
 //! anything, so parts can be dropped at the front without touching the rest.
 
+use crate::scoring::stored::{Reader, Stored, Word, write_words};
+
 use super::{layout::Layout, moments::Squares};
 
 /// What is added up over rows, by lane.
@@ -63,11 +65,36 @@ impl Table {
         }
     }
 
+    /// Appends it to stored state.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        (self.entries as u64).write(out);
+        write_words(&self.counts, out);
+        write_words(&self.sums, out);
+        write_words(&self.squares, out);
+    }
+
+    /// Reads it back, for so many parts.
+    pub(super) fn load(layout: &Layout, parts: usize, stored: &mut Reader<'_>) -> Stored<Self> {
+        let mut table = Self::new(layout);
+        table.entries = parts + 1;
+        Reader::check(stored.word::<u64>()? == table.entries as u64)?;
+        table.counts = stored.words_of(table.entries * table.widths[0])?;
+        table.sums = stored.words_of(table.entries * table.widths[1])?;
+        table.squares = stored.words_of(table.entries * table.widths[2])?;
+        Ok(table)
+    }
+
     /// Bytes of its allocations.
     pub(super) fn bytes(&self) -> usize {
         self.counts.capacity() * size_of::<u64>()
             + self.sums.capacity() * size_of::<i128>()
             + self.squares.capacity() * size_of::<Squares>()
+    }
+
+    /// Bytes of an entry.
+    pub(super) fn entry_bytes(&self) -> usize {
+        let [counts, sums, squares] = self.widths;
+        counts * size_of::<u64>() + sums * size_of::<i128>() + squares * size_of::<Squares>()
     }
 
     /// How many members of a lane lie before a part.

@@ -43,6 +43,17 @@ proptest! {
     }
 
     #[test]
+    fn stored_state_goes_on_as_it_was(stream in streams::streams(120, true)) {
+        streams::run_stored(&stream, &streams::settings(stream.is_ordered))?;
+    }
+
+    #[test]
+    fn stored_state_goes_on_as_it_was_where_room_is_short(stream in streams::streams(120, false)) {
+        let stream = streams::Stream { reload: Some((stream.steps[0].who, stream.steps[0].target)), ..stream };
+        streams::run_stored(&stream, &streams::tight_settings(&stream))?;
+    }
+
+    #[test]
     fn an_evicted_key_is_flagged(stream in streams::streams(60, false)) {
         streams::run_evictions(&stream)?;
     }

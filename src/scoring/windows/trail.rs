@@ -1,9 +1,12 @@
 //! What a key's newest events held: the values of `last` and the positions of `speed_kmh`. It keeps what a late
 //! transaction may still ask for and nothing older.
 
+use std::net::IpAddr;
+
 use crate::scoring::{
     field::{Field, Value},
     plan::AggregateValue,
+    stored::{Reader, Stored, StoredError, Word, write_country, write_currency, write_words},
     transaction::Transaction,
 };
 
@@ -22,7 +25,7 @@ pub(super) struct Located {
 }
 
 /// The newest events of a key, as far as a plan asks for what they held.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Trail {
     /// By field of `last`: the times and values of the newest events that had it, oldest first.
     fields: Vec<Vec<(i64, AggregateValue)>>,
@@ -49,8 +52,11 @@ impl Trail {
         };
         let earlier = newest.next()?;
         let elapsed_ms = later.time_ms - earlier.time_ms;
+        if elapsed_ms <= 0 {
+            return None;
+        }
         let speed_kmh = distance_km(earlier, later) / (elapsed_ms as f64 / MS_PER_HOUR);
-        (elapsed_ms > 0).then_some((speed_kmh, earlier.time_ms))
+        Some((speed_kmh, earlier.time_ms))
     }
 
     /// Takes an event in. What no transaction newer than `settled_ms` can ask for is dropped, and so is the oldest
@@ -88,6 +94,42 @@ impl Trail {
         Self { fields: fields.iter().map(|place| take(*place).unwrap_or_default()).collect(), located: self.located }
     }
 
+    /// Appends it to stored state.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        (self.fields.len() as u64).write(out);
+        for events in &self.fields {
+            (events.len() as u64).write(out);
+            for (time_ms, value) in events {
+                time_ms.write(out);
+                save_value(value, out);
+            }
+        }
+        (self.located.len() as u64).write(out);
+        for event in &self.located {
+            event.time_ms.write(out);
+            event.lat.to_bits().write(out);
+            event.lon.to_bits().write(out);
+        }
+    }
+
+    /// Reads it back.
+    pub(super) fn load(stored: &mut Reader<'_>) -> Stored<Self> {
+        let mut trail = Self::default();
+        for _ in 0..stored.count(size_of::<u64>())? {
+            let mut events = Vec::new();
+            for _ in 0..stored.count(size_of::<i64>() + 1)? {
+                events.push((stored.word()?, load_value(stored)?));
+            }
+            trail.fields.push(events);
+        }
+        for _ in 0..stored.count(3 * size_of::<i64>())? {
+            let time_ms = stored.word()?;
+            let (lat, lon) = (f64::from_bits(stored.word()?), f64::from_bits(stored.word()?));
+            trail.located.push(Located { time_ms, lat, lon });
+        }
+        Ok(trail)
+    }
+
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
         let events = self.fields.iter().map(|events| events.capacity() * size_of::<(i64, AggregateValue)>());
@@ -116,6 +158,10 @@ fn drop_oldest<T>(events: &mut Vec<T>, surplus: usize) {
 
 /// The great-circle distance, by the haversine formula, which is exact enough for near points too.
 fn distance_km(from: Located, to: Located) -> f64 {
+    // The same terminal, most of the time.
+    if (from.lat, from.lon) == (to.lat, to.lon) {
+        return 0.0;
+    }
     let half_sine = |left: f64, right: f64| {
         let sine = libm::sin((right - left).to_radians() / 2.0);
         sine * sine
@@ -138,4 +184,63 @@ fn kept(value: Value<'_>) -> AggregateValue {
         Value::Time(time) => AggregateValue::Integer(time.unix_ms()),
         Value::Ip(address) => AggregateValue::Ip(address),
     }
+}
+
+fn save_value(value: &AggregateValue, out: &mut Vec<u8>) {
+    match value {
+        AggregateValue::Missing => out.push(0),
+        AggregateValue::Integer(number) => {
+            out.push(1);
+            number.write(out);
+        }
+        AggregateValue::Real(number) => {
+            out.push(2);
+            number.to_bits().write(out);
+        }
+        AggregateValue::Boolean(truth) => out.extend([3, u8::from(*truth)]),
+        AggregateValue::Text(text) => {
+            out.push(4);
+            write_words(text.as_bytes(), out);
+        }
+        AggregateValue::Country(country) => {
+            out.push(5);
+            write_country(*country, out);
+        }
+        AggregateValue::Currency(currency) => {
+            out.push(6);
+            write_currency(*currency, out);
+        }
+        AggregateValue::Mcc(code) => {
+            out.push(7);
+            code.write(out);
+        }
+        AggregateValue::Ip(IpAddr::V4(address)) => {
+            out.push(8);
+            address.to_bits().write(out);
+        }
+        AggregateValue::Ip(IpAddr::V6(address)) => {
+            out.push(9);
+            address.to_bits().write(out);
+        }
+    }
+}
+
+fn load_value(stored: &mut Reader<'_>) -> Stored<AggregateValue> {
+    Ok(match stored.word::<u8>()? {
+        0 => AggregateValue::Missing,
+        1 => AggregateValue::Integer(stored.word()?),
+        2 => AggregateValue::Real(f64::from_bits(stored.word()?)),
+        3 => AggregateValue::Boolean(stored.word::<u8>()? == 1),
+        4 => {
+            let count = stored.count(1)?;
+            let text = std::str::from_utf8(stored.bytes(count)?).map_err(|_| StoredError::Damaged)?;
+            AggregateValue::Text(text.into())
+        }
+        5 => AggregateValue::Country(stored.country()?),
+        6 => AggregateValue::Currency(stored.currency()?),
+        7 => AggregateValue::Mcc(stored.word()?),
+        8 => AggregateValue::Ip(IpAddr::V4(stored.word::<u32>()?.into())),
+        9 => AggregateValue::Ip(IpAddr::V6(stored.word::<u128>()?.into())),
+        _ => return Err(StoredError::Damaged),
+    })
 }

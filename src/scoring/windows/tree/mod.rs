@@ -4,6 +4,7 @@
 mod part;
 mod answers;
 mod seen;
+mod stored;
 
 use super::{
     block::{Block, Row},
@@ -53,6 +54,8 @@ pub(super) struct Tree {
     /// By lane of members: the time of the newest row of each value.
     latest: Vec<Latest>,
     rows: usize,
+    /// Bytes of the allocations of all blocks.
+    block_bytes: usize,
     panes: Option<Box<Panes>>,
 }
 
@@ -66,6 +69,7 @@ impl Tree {
             extremes: Vec::new(),
             latest: layout.members.iter().map(|_| Latest::default()).collect(),
             rows: 0,
+            block_bytes: 0,
             panes: None,
         };
         each_row(layout, block, |row| {
@@ -110,21 +114,15 @@ impl Tree {
         self.parts.iter().flat_map(|part| &part.blocks)
     }
 
-    /// Bytes of its allocations.
+    /// Bytes of its allocations; of the parts' tables what they take when full, so that no part is looked at.
     pub(super) fn bytes(&self) -> usize {
         let latest = self.latest.iter().map(hashbrown::HashMap::allocation_size).sum::<usize>();
-        let parts = self.parts.iter().map(|part| {
-            part.blocks.iter().map(Block::bytes).sum::<usize>()
-                + part.blocks.capacity() * size_of::<Block>()
-                + part.firsts.capacity() * size_of::<i64>()
-                + part.before.bytes()
-                + part.extremes.capacity() * size_of::<Extremes>()
-        });
-        parts.sum::<usize>()
-            + self.parts.capacity() * size_of::<Part>()
+        let extremes = self.extremes.capacity() / self.parts.len().max(1) * size_of::<Extremes>();
+        let block = size_of::<Block>() + size_of::<i64>() + self.before.entry_bytes() + extremes;
+        self.parts.len() * (size_of::<Part>() + BLOCKS_MAX * block)
+            + self.block_bytes
             + self.firsts.capacity() * size_of::<i64>()
             + self.before.bytes()
-            + self.extremes.capacity() * size_of::<Extremes>()
             + self.panes.as_ref().map_or(0, |panes| panes.bytes())
             + latest
             + size_of::<Self>()
@@ -165,7 +163,10 @@ impl Tree {
         let shape = layout.shape(true);
         let at = self.make_room(layout, row.time_ms);
         let part = &mut self.parts[at.part];
-        part.blocks[at.block].insert(shape, at.row, row);
+        let block = &mut part.blocks[at.block];
+        let bytes = block.bytes();
+        block.insert(shape, at.row, row);
+        self.block_bytes = self.block_bytes + block.bytes() - bytes;
         if at.row == 0 {
             part.firsts[at.block] = row.time_ms;
             if at.block == 0 {
@@ -251,7 +252,9 @@ impl Tree {
         let shape = layout.shape(true);
         let block = &mut self.parts[at.part].blocks[at.block];
         let old = block.value(shape, column, at.row).cast_signed();
+        let bytes = block.bytes();
         block.set_value(shape, column, at.row, value.cast_unsigned());
+        self.block_bytes = self.block_bytes + block.bytes() - bytes;
         let difference = i128::from(value) - i128::from(old);
         for (term, lane) in layout.sums.iter().enumerate() {
             if layout.lanes[*lane].column == Some(column) && self.bit(*lane, at) {
@@ -272,12 +275,12 @@ impl Tree {
         }
         let mut newest = None;
         for _ in 0..TRIMMED_MAX {
-            let has_more = self.parts.len() > 1 || self.parts[0].blocks.len() > 1;
-            let front = &self.parts[0].blocks[0];
-            if !has_more || front.last_ms(layout.shape(true)).is_none_or(|last| last > cutoff_ms) {
+            // The next block tells, which is warmer than the front one.
+            let next_ms = self.parts[0].firsts.get(1).or_else(|| self.firsts.get(1));
+            if next_ms.is_none_or(|next| *next > cutoff_ms) {
                 break;
             }
-            newest = newest.max(newest_of(layout, front, seen));
+            newest = newest.max(newest_of(layout, &self.parts[0].blocks[0], seen));
             self.drop_front(layout);
         }
         newest
@@ -368,7 +371,11 @@ impl Tree {
                 self.parts[at.part].insert_block(layout, at.block, time_ms);
                 return Position { row: 0, ..at };
             }
-            self.parts[at.part].split_block(layout, at.block);
+            let part = &mut self.parts[at.part];
+            let bytes = part.blocks[at.block].bytes();
+            part.split_block(layout, at.block);
+            let halves = part.blocks[at.block].bytes() + part.blocks[at.block + 1].bytes();
+            self.block_bytes = self.block_bytes + halves - bytes;
         }
     }
 
@@ -411,6 +418,7 @@ impl Tree {
         part.before.pop_front();
         part.extremes.drain(..width);
         self.rows -= block.len();
+        self.block_bytes -= block.bytes();
         for (place, members) in layout.members.iter().enumerate() {
             let Lane { latest: Some(latest), column: Some(column), .. } = layout.lanes[*members] else { continue };
             for row in block.members(latest, 0, block.len()) {

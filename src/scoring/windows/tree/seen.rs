@@ -90,7 +90,10 @@ impl Tree {
     // A row's time since its value was last seen is kept plus one, so that zero says never.
     pub(super) fn set_since(&mut self, shape: Shape, column: usize, at: Position, since_ms: Option<i64>) {
         let value = since_ms.map_or(0, |since_ms| since_ms.cast_unsigned() + 1);
-        self.parts[at.part].blocks[at.block].set_value(shape, column, at.row, value);
+        let block = &mut self.parts[at.part].blocks[at.block];
+        let bytes = block.bytes();
+        block.set_value(shape, column, at.row, value);
+        self.block_bytes = self.block_bytes + block.bytes() - bytes;
     }
 
     pub(super) fn seen_before_row(&self, layout: &Layout, place: usize, at: Position) -> Option<i64> {
