@@ -100,7 +100,9 @@ impl Word for Option<i64> {
 pub fn write_words<W: Word>(words: &[W], out: &mut Vec<u8>) {
     (words.len() as u64).write(out);
     out.reserve(words.len() * W::BYTES);
-    words.iter().for_each(|word| word.write(out));
+    for word in words {
+        word.write(out);
+    }
 }
 
 /// Appends the code of a currency.

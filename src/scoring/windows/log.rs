@@ -233,13 +233,17 @@ impl Log {
         self.recency.oldest()
     }
 
-    /// Drops entities that nothing is left of, a few of the least recently seen.
-    pub(super) fn expire(&mut self, highest_ms: i64) {
+    /// Drops entities that nothing is left of, a few of the least recently seen, but none that the transaction `seen`
+    /// has looked up: it is about to use it.
+    pub(super) fn expire(&mut self, highest_ms: i64, seen: u32) {
         if highest_ms < self.expires_ms {
             return;
         }
         for _ in 0..EXPIRED_MAX {
-            let Some((slot, _)) = self.least_recent() else { return };
+            let Some((slot, seen_last)) = self.least_recent() else { return };
+            if seen_last == seen {
+                return;
+            }
             if !self.is_expired(slot, highest_ms) {
                 // It may be seen again until then, and so may have more left: this is when to look again.
                 let newest_ms = self.newest_ms(slot).unwrap_or(i64::MIN);

@@ -183,7 +183,7 @@ impl Windows {
         if is_seen {
             self.enter_past(index, slot, event, seen_before_ms, enters_rows);
         }
-        self.logs[index].expire(event.highest_ms);
+        self.logs[index].expire(event.highest_ms, self.observed);
     }
 
     fn enter_rows(
@@ -256,7 +256,7 @@ impl Windows {
         while self.logs.iter().map(Log::len).sum::<usize>() >= self.settings.keys_max {
             for log in &mut self.logs {
                 log.expires_ms = i64::MIN;
-                log.expire(highest_ms);
+                log.expire(highest_ms, self.observed);
             }
             if self.logs.iter().map(Log::len).sum::<usize>() < self.settings.keys_max {
                 break;

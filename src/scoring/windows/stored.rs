@@ -30,7 +30,9 @@ impl Windows {
         for epoch in &self.epochs {
             (epoch.len() as u64).write(out);
             // A place plus one, so that zero says none.
-            epoch.iter().for_each(|place| (place.map_or(0, |place| place as u32 + 1)).write(out));
+            for place in epoch {
+                place.map_or(0, |place| place as u32 + 1).write(out);
+            }
         }
         self.logs.iter().for_each(|log| log.save(out));
     }

@@ -88,7 +88,7 @@ fn currency(code: &str) -> Currency {
 }
 
 /// The filters of every plan, and what they test.
-const FILTERS: [FilterTraits; 6] = [
+pub(super) const FILTERS: [FilterTraits; 6] = [
     FilterTraits { settles_later: false, tests_type: false }, // amount_minor < 500
     FilterTraits { settles_later: false, tests_type: true },  // type == "refund"
     FilterTraits { settles_later: false, tests_type: true },  // type != "verification"
@@ -521,66 +521,6 @@ fn asks_the_same(old: &Plan, new: &Plan, aggregate: &Aggregate) -> bool {
         let same_key = old.keys[usize::from(known.key.0)] == new.keys[usize::from(aggregate.key.0)];
         same_key && Aggregate { key: aggregate.key, ..known.clone() } == *aggregate
     })
-}
-
-/// Runs a stream on two sides, one of which is written and read back in the middle: from there on they say the same to
-/// every step, and hold the same to the byte in the end.
-pub(super) fn run_stored(stream: &Stream, settings: &WindowSettings) -> Result<(), TestCaseError> {
-    let (schema, second) = (schema(), plan(&stream.aggregates[..stream.aggregates.len().div_ceil(2)], &schema()));
-    let mut pairs = [Pair::new(stream, settings), Pair::new(stream, settings)];
-    let (reload, stored) = stream.reload.unwrap_or((0, 0));
-    let place_of = |byte: u8| usize::from(byte) % stream.steps.len();
-    for (place, step) in stream.steps.iter().enumerate() {
-        if stream.reload.is_some() && place == place_of(reload) {
-            let same: Vec<_> = (0..FILTERS.len()).map(|filter| Some(FilterId(filter as u16))).collect();
-            for pair in &mut pairs {
-                pair.windows.adopt(&second, &schema, settings, &same);
-                pair.twin.adopt(&second);
-            }
-        }
-        if place == place_of(stored) {
-            let [_, pair] = &mut pairs;
-            let mut bytes = Vec::new();
-            pair.windows.save(&mut bytes);
-            let plan = pair.twin.plan.clone();
-            pair.windows = Windows::load(&plan, &schema, settings, &bytes).expect("what was saved is whole");
-            let shorter = Windows::load(&plan, &schema, settings, &bytes[..usize::from(step.time) % bytes.len()]);
-            prop_assert!(shorter.is_err());
-            bytes.clear();
-            pair.registry.save(&mut bytes);
-            pair.registry = Registry::load(settings, &bytes).expect("what was saved is whole");
-            prop_assert!(Registry::load(settings, &bytes[..usize::from(step.time) % bytes.len()]).is_err());
-        }
-        let [left, right] = &mut pairs;
-        let (left, right) = (left.step(step)?, right.step(step)?);
-        let said = |seen: Option<Seen>| {
-            seen.map(|seen| {
-                let flags = [seen.is_repeated, seen.late, seen.approximate, seen.evicted, seen.filling];
-                (flags, format!("{:?}", seen.values))
-            })
-        };
-        prop_assert_eq!(said(left), said(right));
-    }
-    let [left, right] = pairs.map(|pair| {
-        let (mut windows, mut registry) = (Vec::new(), Vec::new());
-        pair.windows.save(&mut windows);
-        pair.registry.save(&mut registry);
-        (windows, registry)
-    });
-    prop_assert!(left.0 == right.0, "the windows differ");
-    prop_assert!(left.1 == right.1, "the registries differ");
-    Ok(())
-}
-
-/// Settings with so little room that everything is evicted, folded and forgotten.
-pub(super) fn tight_settings(stream: &Stream) -> WindowSettings {
-    WindowSettings {
-        events_per_key_max: 10,
-        keys_max: stream.steps.len() / 4,
-        transactions_max: 20,
-        answers_max_bytes: 600,
-        ..settings(stream.is_ordered)
-    }
 }
 
 /// Runs a stream with room for few keys: the least recently seen go, and what may miss something says so.
