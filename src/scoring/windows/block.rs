@@ -1,5 +1,7 @@
 //! A block of rows: one key's events in time order, column by column in one allocation. It knows nothing of windows.
 
+mod stored;
+
 use super::moments::Squares;
 
 /// How the rows of a log are laid out: how many bitmaps and how many value columns a block has.
@@ -35,13 +37,13 @@ const WORD_BITS: usize = 32;
 /// Words: a bitmap per lane, then the times as offsets from `base_ms`, then per column a plane of low halves and, if
 /// one of the values needs it, a plane of high halves. Every plane is `capacity` long.
 pub(super) struct Block {
-    pub(super) words: Box<[u32]>,
+    words: Box<[u32]>,
     // Invariant: no row is older, and none is newer by more than 32 bits of milliseconds.
-    pub(super) base_ms: i64,
-    pub(super) len: u16,
-    pub(super) capacity: u16,
+    base_ms: i64,
+    len: u16,
+    capacity: u16,
     // A bit per column: it has a plane of high halves.
-    pub(super) wide: u32,
+    wide: u32,
 }
 
 impl Block {
@@ -432,7 +434,7 @@ impl Block {
 }
 
 /// How many words a block of a capacity takes.
-pub(super) fn words_for(shape: Shape, capacity: usize, wide: u32) -> usize {
+fn words_for(shape: Shape, capacity: usize, wide: u32) -> usize {
     let always_wide = shape.columns.saturating_sub(NARROW_COLUMNS_MAX);
     let planes = 1 + shape.columns + wide.count_ones() as usize + always_wide;
     shape.lanes * capacity.div_ceil(WORD_BITS) + planes * capacity

@@ -1,9 +1,9 @@
 //! The rows of one key: a single block while there are few, a tree beyond. It does not know which key it is.
 
-use crate::scoring::stored::{Reader, Stored, StoredError, Word, write_words};
+use crate::scoring::stored::{Reader, Stored, StoredError};
 
 use super::{
-    block::{Block, Row, Shape, words_for},
+    block::{Block, Row},
     layout::Layout,
     moments::Moments,
     panes::Amendment,
@@ -288,7 +288,7 @@ impl Rows {
         match self {
             Self::Few(block) => {
                 out.push(0);
-                save_block(block, out);
+                block.save(out);
             }
             Self::Many(tree) => {
                 out.push(1);
@@ -300,7 +300,7 @@ impl Rows {
     /// Reads them back.
     pub(super) fn load(layout: &Layout, stored: &mut Reader<'_>) -> Stored<Self> {
         match stored.word::<u8>()? {
-            0 => load_block(layout.shape(false), stored).map(Self::Few),
+            0 => Block::load(layout.shape(false), stored).map(Self::Few),
             1 => Ok(Self::Many(Box::new(Tree::load(layout, stored)?))),
             _ => Err(StoredError::Damaged),
         }
@@ -418,21 +418,4 @@ fn small_block(layout: &Layout, block: &Block) -> Block {
 /// A row joins or leaves a lane of folded rows.
 pub(super) fn member_change(joins: bool, value: i64) -> Amendment {
     Amendment::Member(Change { joins, value })
-}
-
-/// Appends a block to stored state.
-pub(super) fn save_block(block: &Block, out: &mut Vec<u8>) {
-    block.base_ms.write(out);
-    block.len.write(out);
-    block.capacity.write(out);
-    block.wide.write(out);
-    write_words(&block.words, out);
-}
-
-/// Reads a block back.
-pub(super) fn load_block(shape: Shape, stored: &mut Reader<'_>) -> Stored<Block> {
-    let (base_ms, len, capacity, wide) = (stored.word()?, stored.word()?, stored.word()?, stored.word()?);
-    let words = stored.words_of(words_for(shape, usize::from(capacity), wide))?.into_boxed_slice();
-    Reader::check(len <= capacity && wide >> shape.columns.min(31) <= u32::from(shape.columns > 31))?;
-    Ok(Block { words, base_ms, len, capacity, wide })
 }

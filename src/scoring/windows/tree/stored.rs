@@ -4,9 +4,9 @@ use crate::scoring::stored::{Reader, Stored, Word, write_words};
 
 use super::{
     super::{
+        block::Block,
         layout::Layout,
         panes::{Panes, load_latest, save_latest},
-        rows::{load_block, save_block},
         table::Table,
     },
     Tree,
@@ -19,7 +19,7 @@ impl Tree {
         (self.parts.len() as u64).write(out);
         for part in &self.parts {
             (part.blocks.len() as u64).write(out);
-            part.blocks.iter().for_each(|block| save_block(block, out));
+            part.blocks.iter().for_each(|block| block.save(out));
             write_words(&part.firsts, out);
             part.before.save(out);
             write_words(&part.extremes, out);
@@ -43,7 +43,7 @@ impl Tree {
             let count = stored.count(1)?;
             let mut blocks = Vec::new();
             for _ in 0..count {
-                let block = load_block(shape, stored)?;
+                let block = Block::load(shape, stored)?;
                 Reader::check(!block.is_empty())?;
                 rows += block.len();
                 block_bytes += block.bytes();
