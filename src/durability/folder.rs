@@ -139,6 +139,12 @@ impl Storage for Folder {
         }
     }
 
+    fn sync_file(&mut self, name: &str) -> io::Result<()> {
+        // Only a file that may be written may be synced everywhere.
+        OpenOptions::new().append(true).open(self.path.join(name))?.sync_all()?;
+        File::open(&self.path)?.sync_all()
+    }
+
     fn poll_sync(&mut self) -> Option<io::Result<()>> {
         if let Some(error) = self.not_begun.pop() {
             return Some(Err(error));

@@ -128,6 +128,7 @@ impl<S: Storage> Journal<S> {
             stats: JournalStats::default(),
         };
         journal.refresh_preamble(release);
+        journal.sync_found();
         if let Err(error) = journal.open() {
             journal.fail(error, now_ms, false);
         }
@@ -285,6 +286,15 @@ impl<S: Storage> Journal<S> {
     /// Gives the storage back, for a test that looks at what is in it.
     pub fn into_storage(self) -> S {
         self.storage
+    }
+
+    /// What a killed process wrote is there, and is built upon from now on; it may not have been synced.
+    fn sync_found(&mut self) {
+        for file in &self.files {
+            if let Err(error) = self.storage.sync_file(&file.name) {
+                self.events.push(JournalEvent::SyncFailed(error));
+            }
+        }
     }
 
     fn forget_pending(&mut self) {

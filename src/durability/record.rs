@@ -6,6 +6,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::encoding::{Taking, push_bytes, push_number, push_signed, push_text};
 use crate::scoring::{
     field::{AttributeSchema, CHANNELS, CHECK_RESULTS, ENTRY_MODES, Field, FieldType, Value},
@@ -270,6 +272,8 @@ fn push_body(out: &mut Vec<u8>, body: &[u8], id: &str, ending: &[u8]) {
         out.push(0);
         push_bytes(out, body);
     }
+    // Should the record of its release be damaged, another release's ending must not take its place.
+    out.extend_from_slice(&(xxh3_64(ending) as u32).to_le_bytes());
 }
 
 /// Appends an outcome.
@@ -374,6 +378,9 @@ fn take_transaction<'a>(taking: &mut Taking<'a>, reading: &Reading) -> Option<An
     take_flags(taking, &mut transaction, reading)?;
     let form = taking.byte()?;
     let kept = taking.bytes()?;
+    if u32::from_le_bytes(taking.array()?) != xxh3_64(&reading.note.ending) as u32 {
+        return None;
+    }
     let body = match form {
         0 => kept.to_vec(),
         1 => [BODY_BEFORE_ID, id.as_bytes(), kept, &reading.note.ending].concat(),

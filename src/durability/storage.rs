@@ -22,6 +22,9 @@ pub trait Storage {
     /// Begins to make everything appended so far, and the name of its file, outlive a power cut.
     fn begin_sync(&mut self);
 
+    /// Makes a file that was made by an earlier process outlive a power cut, and waits for it.
+    fn sync_file(&mut self, name: &str) -> io::Result<()>;
+
     /// How the sync that was begun first went, once it has ended; each is told once.
     fn poll_sync(&mut self) -> Option<io::Result<()>>;
 
@@ -58,6 +61,10 @@ impl Storage for AnyStorage {
 
     fn begin_sync(&mut self) {
         (**self).begin_sync();
+    }
+
+    fn sync_file(&mut self, name: &str) -> io::Result<()> {
+        (**self).sync_file(name)
     }
 
     fn poll_sync(&mut self) -> Option<io::Result<()>> {

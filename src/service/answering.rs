@@ -16,6 +16,7 @@ use super::{
     keeper::Keeper,
     metrics::{Metrics, Stage, Tally},
     outbox::{Outbox, header_text},
+    pace::Pace,
     queue::Received,
     subjects::{Kind, Subjects},
     timetext::TimeText,
@@ -58,6 +59,9 @@ pub struct Answering {
     tally: Tally,
     discovery: Discovery,
     voice: Voice,
+    pace: Pace,
+    /// How many answers leave together.
+    together: usize,
     answered: u64,
     payload_max_bytes: usize,
     latest: Latest,
@@ -104,6 +108,8 @@ impl Answering {
             tally,
             discovery,
             voice,
+            pace: Pace::default(),
+            together: 1,
             answered: 0,
             payload_max_bytes,
             latest,
@@ -177,6 +183,11 @@ impl Answering {
         self.keeper.tick(self.scorer.release(), now_ms, out);
     }
 
+    /// Says how many answers are about to leave together: the first waits for the last.
+    pub fn begin(&mut self, together: usize) {
+        self.together = together.max(1);
+    }
+
     /// Hands the counts over.
     pub fn flush(&mut self, queue_depth: usize, unsent: u64) {
         self.tally.flush(&self.metrics, &self.scorer, queue_depth, unsent);
@@ -191,7 +202,7 @@ impl Answering {
             self.discovery.answer(request, out);
             return now.instant;
         }
-        if is_past(request, now.unix_ms) {
+        if deadline_ms(request).is_some_and(|deadline_ms| now.unix_ms > deadline_ms) {
             let message = "the deadline had passed before the message was looked at";
             let refusal = Refusal::of(RefusalClass::PastDeadline, "past_deadline", message);
             self.refuse(kind, request, &refusal, now.instant - arrived, out);
@@ -242,13 +253,14 @@ impl Answering {
         out: &mut Outbox,
     ) -> Result<Instant, Refusal> {
         let route = self.subjects.route(Kind::Score, request.subject.as_bytes())?;
+        let tier = self.tier(request, now, 0)?;
         let is_measured = self.answered.is_multiple_of(STAGES_EVERY);
         self.answered += 1;
-        let Self { scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
+        let Self { scorer, keeper, voice, pace, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
         let mut core = Core { scorer, keeper, subjects, metrics, tally, skew_ms: *skew_ms };
         let transaction = core.decode(&request.payload, route, now)?;
         let decoded = if is_measured { Instant::now() } else { now.instant };
-        let answer = core.apply(&transaction, voice, out)?;
+        let answer = core.apply(&transaction, tier, voice, out)?;
         if !answer.is_repeated {
             latest.keep(&request.payload, route.processor, *releases, core.scorer);
         }
@@ -256,6 +268,7 @@ impl Answering {
         reply(request, answer.body, answer.is_repeated, done - arrived, out);
         tally.latency(done - arrived);
         if is_measured {
+            pace.measure(tier, done - decoded);
             tally.stage(Stage::Queue, now.instant - arrived);
             tally.stage(Stage::Decode, decoded - now.instant);
             tally.stage(Stage::Score, done - decoded);
@@ -274,6 +287,7 @@ impl Answering {
     ) -> Result<Instant, Refusal> {
         let route = self.subjects.route(Kind::Batch, request.subject.as_bytes())?;
         let elements = batch::split(&request.payload)?;
+        let tier = self.tier(request, now, elements.len())?;
         let mut body = std::mem::take(&mut self.voice.body);
         body.clear();
         body.push(b'[');
@@ -284,7 +298,7 @@ impl Answering {
             }
             let mut core = Core { scorer, keeper, subjects, metrics, tally, skew_ms: *skew_ms };
             let answered = match core.decode(element, route, now) {
-                Ok(transaction) => core.apply(&transaction, voice, out).map(|answer| {
+                Ok(transaction) => core.apply(&transaction, tier, voice, out).map(|answer| {
                     body.extend_from_slice(&answer.body);
                     if !answer.is_repeated {
                         latest.keep(element, route.processor, *releases, core.scorer);
@@ -310,6 +324,18 @@ impl Answering {
         }
         let message = "the answer is larger than the server takes; send the same transactions in smaller batches";
         Err(Refusal::of(RefusalClass::TooLarge, "answer_too_large", message))
+    }
+
+    /// The fullest tier that the time left has room for, with so many answers in the message beside its own.
+    fn tier(&self, request: &Message, now: Moment, beside: usize) -> Result<Tier, Refusal> {
+        let Some(deadline_ms) = deadline_ms(request) else { return Ok(Tier::Full) };
+        // The deadline's own millisecond still counts.
+        let left_ms = deadline_ms.saturating_sub(now.unix_ms).saturating_add(1);
+        let left = std::time::Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
+        self.pace.tier(left, self.together + beside).ok_or_else(|| {
+            let message = "the time to the deadline is too short for any answer, send it again later";
+            Refusal::of(RefusalClass::Overloaded, "no_time", message)
+        })
     }
 
     /// Takes in an outcome, a label or a list change.
@@ -406,8 +432,14 @@ impl Core<'_> {
     }
 
     /// The answer of the core, with the copy of a new verdict on its way.
-    fn apply(&mut self, transaction: &Transaction<'_>, voice: &mut Voice, out: &mut Outbox) -> Result<Answer, Refusal> {
-        match self.scorer.apply(Input::Transaction { transaction, tier: Tier::Full }) {
+    fn apply(
+        &mut self,
+        transaction: &Transaction<'_>,
+        tier: Tier,
+        voice: &mut Voice,
+        out: &mut Outbox,
+    ) -> Result<Answer, Refusal> {
+        match self.scorer.apply(Input::Transaction { transaction, tier }) {
             Output::Verdict { body, verdict } => {
                 self.tally.verdict(self.metrics, verdict, transaction.unknown_fields);
                 let body = Bytes::copy_from_slice(body);
@@ -457,11 +489,9 @@ fn reply(request: &Message, body: Bytes, is_repeated: bool, took: std::time::Dur
     out.publish(reply.clone(), headers, body);
 }
 
-/// Whether a message's deadline has passed. A deadline that is no number is none.
-fn is_past(request: &Message, now_unix_ms: i64) -> bool {
-    let Some(headers) = &request.headers else { return false };
-    let deadline = headers.get(DEADLINE).and_then(|value| value.as_str().parse::<i64>().ok());
-    deadline.is_some_and(|deadline| now_unix_ms > deadline)
+/// A message's deadline. One that is no number is none.
+fn deadline_ms(request: &Message) -> Option<i64> {
+    request.headers.as_ref()?.get(DEADLINE)?.as_str().parse().ok()
 }
 
 fn microseconds(took: std::time::Duration) -> u64 {

@@ -7,6 +7,7 @@ pub mod queue;
 pub mod metrics;
 mod timetext;
 mod batch;
+pub mod pace;
 pub mod keeper;
 pub mod discovery;
 pub mod handover;

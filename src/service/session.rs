@@ -343,6 +343,7 @@ impl Session<'_> {
             return;
         }
         let mut clock = Clock::read();
+        answering.begin(queue.len().min(SLICE_MESSAGES));
         for _ in 0..SLICE_MESSAGES {
             let Some(received) = queue.pop() else { break };
             let done = answering.answer(&received, clock.moment(), outbox);

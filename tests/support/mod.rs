@@ -234,7 +234,9 @@ impl Gavel {
 }
 
 fn spawn(folder: &Path, arguments: &[String]) -> (Child, Arc<Mutex<Vec<String>>>) {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_gavel"))
+    // A limit on the size of files is to be an error, as a full disk is, and not a signal.
+    let mut process = Command::new("sh")
+        .args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#, env!("CARGO_BIN_EXE_gavel")])
         .args(arguments)
         .current_dir(folder)
         .stdout(Stdio::null())

@@ -1,0 +1,525 @@
+//! A processor, a broker that loses, repeats, delays and reorders, and the real answering and journal over a simulated
+//! disk: one seed, one run. Time is a number here; nothing waits.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use async_nats::{HeaderMap, Message, message::OutboundMessage};
+use gavel::{
+    config::{Config, OnFailure, Sources},
+    durability::{
+        journal::JournalSettings,
+        record::Record,
+        replay::{self, Found},
+    },
+    scoring::{
+        money::Currency,
+        release::Release,
+        rules::{RuleSources, SourceFile, parse},
+        scorer::{Input, Output, Scorer},
+        settings::Settings,
+    },
+    service::{
+        answering::{Answering, Moment},
+        discovery::Discovery,
+        handover::Latest,
+        keeper::Keeper,
+        metrics::Metrics,
+        outbox::Outbox,
+        queue::Received,
+        subjects::{Kind, Subjects},
+    },
+};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::disk::Disk;
+
+/// When the first transaction happens, in Unix milliseconds.
+const START_MS: i64 = 1_532_513_730_000;
+/// How long a run may take before it counts as stuck.
+const END_MS: i64 = 600_000;
+
+/// Rules whose verdicts depend on all that came before: counts, sums, verdicts, outcomes, labels, lists.
+fn rules(limit: u32) -> String {
+    format!(
+        r#"
+[[list]]
+id = "blocked"
+file = "blocked.csv"
+
+[[rule]]
+id = "burst"
+description = "Many on one card"
+when = "count(card, 1m) > {limit}"
+then = "review"
+
+[[rule]]
+id = "spender"
+description = "Much on one device"
+when = "sum(amount, device, 5m) > 900 EUR"
+then = "deny"
+
+[[rule]]
+id = "denied-before"
+description = "It was denied a moment ago"
+when = "count(card, 30s, where verdict == deny) >= 2"
+then = "deny"
+
+[[rule]]
+id = "declined-before"
+description = "The issuer declines"
+when = "count(card, 5m, where outcome == declined) >= 1 and amount > 40 EUR"
+then = "review"
+
+[[rule]]
+id = "known-fraud"
+description = "A device with frauds"
+when = "frauds(device, 1h, delay 1s) >= 1 and distinct(card, device, 10m) >= 2"
+then = "deny"
+
+[[rule]]
+id = "blocked-card"
+description = "On the list"
+when = 'card in list("blocked")'
+then = "deny"
+"#
+    )
+}
+
+fn release(limit: u32) -> Release {
+    let settings = Settings::default_for(Currency::from_code("EUR").expect("EUR"));
+    let files = vec![SourceFile { name: "rules/rules.toml".into(), text: rules(limit) }];
+    let data = BTreeMap::from([("blocked.csv".to_owned(), Ok(Vec::new()))]);
+    let (files, found) = parse(RuleSources { files, data, ..RuleSources::default() }, &settings);
+    let compiled = Release::compile(settings, files, None, found);
+    compiled.map_or_else(|_| panic!("the rules are good"), |(release, _)| release)
+}
+
+/// What the processor wants answered.
+struct Wish {
+    kind: Kind,
+    subject: String,
+    payload: String,
+    /// Sent again then, unless it is answered.
+    due_ms: i64,
+    deliveries: u32,
+    answer: Option<Vec<u8>>,
+    /// The number of the crash before which it was answered.
+    answered_before: u32,
+}
+
+struct Service {
+    answering: Answering,
+    outbox: Outbox,
+}
+
+/// An answer on its way.
+struct Reply {
+    wish: usize,
+    body: Vec<u8>,
+    is_refusal: bool,
+    /// How often power had been lost when it was given.
+    power_cuts: u32,
+}
+
+/// One run.
+pub(crate) struct World {
+    seed: u64,
+    random: ChaCha8Rng,
+    disk: Disk,
+    settings: JournalSettings,
+    limit: u32,
+    wishes: Vec<Wish>,
+    /// By the moment of arrival; of equal ones by the order of sending.
+    to_service: BTreeMap<(i64, u64), usize>,
+    to_processor: BTreeMap<(i64, u64), Reply>,
+    sent: u64,
+    service: Option<Service>,
+    down_until_ms: i64,
+    disk_fails_until_ms: i64,
+    wall_ahead_ms: i64,
+    now_ms: i64,
+    began: Instant,
+    crashes: u32,
+    /// Power was lost: what was not synced may be gone.
+    power_cuts: u32,
+    /// Writes or syncs failed at times.
+    disk_failed: bool,
+    replies: u64,
+    received: u64,
+}
+
+/// What a run was like, for a summary over many.
+#[derive(Default)]
+pub(crate) struct Summary {
+    pub(crate) records: u64,
+    pub(crate) crashes: u64,
+    pub(crate) power_cuts: u64,
+    pub(crate) refused: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let disk = Disk::new(seed ^ 0x5eed);
+        let settings = JournalSettings {
+            sync_interval_ms: [0, 50, 200][random.random_range(0..3)],
+            file_max_bytes: [2_000, 20_000, 1 << 20][random.random_range(0..3)],
+            total_max_bytes: u64::MAX,
+            on_failure: if random.random_bool(0.8) { OnFailure::Refuse } else { OnFailure::Continue },
+        };
+        let mut world = Self {
+            seed,
+            disk,
+            settings,
+            limit: 4,
+            wishes: Vec::new(),
+            to_service: BTreeMap::new(),
+            to_processor: BTreeMap::new(),
+            sent: 0,
+            service: None,
+            down_until_ms: 0,
+            disk_fails_until_ms: 0,
+            wall_ahead_ms: 0,
+            now_ms: 0,
+            began: Instant::now(),
+            crashes: 0,
+            power_cuts: 0,
+            disk_failed: false,
+            replies: 0,
+            received: 0,
+            random: random.clone(),
+        };
+        let count = random.random_range(20..200);
+        for number in 0..count {
+            let wish = world.wish(number);
+            world.wishes.push(wish);
+        }
+        world.random = random;
+        world
+    }
+
+    fn wish(&mut self, number: usize) -> Wish {
+        let random = &mut self.random;
+        let card = random.random_range(0..8);
+        let time = START_MS + number as i64 * 500 - random.random_range(0..2_000);
+        let due_ms = number as i64 * 10;
+        let about = random.random_range(0..number.max(1));
+        let kind = match random.random_range(0..20) {
+            0 => Kind::Outcome,
+            1 => Kind::Label,
+            2 => Kind::List,
+            _ => Kind::Score,
+        };
+        let (subject, payload) = match kind {
+            Kind::Outcome => {
+                let outcome = ["approved", "declined"][random.random_range(0..2)];
+                let card =
+                    self.wishes.get(about).map_or("c_0", |wish| wish.subject.rsplit('.').next().unwrap_or("c_0"));
+                let body = format!(r#"{{"id":"t-{about}","card":"{card}","time":{time},"outcome":"{outcome}"}}"#);
+                (format!("fraud.v1.outcome.p.{card}"), body)
+            }
+            Kind::Label => {
+                let label = ["fraud", "legit", "unknown"][random.random_range(0..3)];
+                let card =
+                    self.wishes.get(about).map_or("c_0", |wish| wish.subject.rsplit('.').next().unwrap_or("c_0"));
+                let body = format!(r#"{{"id":"t-{about}","card":"{card}","time":{time},"label":"{label}"}}"#);
+                (format!("fraud.v1.label.p.{card}"), body)
+            }
+            Kind::List => {
+                let action = ["add", "remove"][random.random_range(0..2)];
+                ("fraud.v1.list.blocked".into(), format!(r#"{{"value":"c_{card}","action":"{action}","by":"desk"}}"#))
+            }
+            _ => {
+                let (amount, device) = (random.random_range(100..20_000), random.random_range(0..5));
+                let body = format!(
+                    r#"{{"id":"t-{number}","time":{time},"card":"c_{card}","amount":{amount},"currency":"EUR","device":"d_{device}"}}"#
+                );
+                (format!("fraud.v1.score.p.c_{card}"), body)
+            }
+        };
+        Wish { kind, subject, payload, due_ms, deliveries: 0, answer: None, answered_before: 0 }
+    }
+
+    /// Runs to the end and checks what must be true. A failure names its seed.
+    pub(crate) fn run(mut self) -> Summary {
+        let mut refused = 0;
+        while self.wishes.iter().any(|wish| wish.answer.is_none()) {
+            assert!(self.now_ms < END_MS, "seed {}: it is stuck", self.seed);
+            self.now_ms += 1;
+            self.disk.advance(self.now_ms);
+            self.misfortune();
+            self.send();
+            self.serve();
+            refused += self.take();
+        }
+        // The last answers were given: an orderly end.
+        self.disk.fill(false);
+        self.disk.fail_syncs(false);
+        if let Some(mut service) = self.service.take() {
+            service.answering.finish(self.now_ms, &mut service.outbox);
+        }
+        self.disk.kill();
+        let records = self.check();
+        Summary { records, crashes: self.crashes.into(), power_cuts: self.power_cuts.into(), refused }
+    }
+
+    fn misfortune(&mut self) {
+        let is_over = self.now_ms > 4_000;
+        if is_over || self.now_ms > self.disk_fails_until_ms {
+            self.disk.fill(false);
+            self.disk.fail_syncs(false);
+        }
+        if is_over || !self.random.random_bool(0.005) {
+            return;
+        }
+        match self.random.random_range(0..8) {
+            0..=2 => {
+                self.disk.kill();
+                self.crash();
+            }
+            3 => {
+                self.disk.cut_power();
+                self.power_cuts += 1;
+                self.crash();
+            }
+            4 => {
+                self.disk.fill(true);
+                self.disk_failed = true;
+                self.disk_fails_until_ms = self.now_ms + self.random.random_range(1..1_500);
+            }
+            5 => {
+                self.disk.fail_syncs(true);
+                self.disk_failed = true;
+                self.disk_fails_until_ms = self.now_ms + self.random.random_range(1..1_500);
+            }
+            6 => self.wall_ahead_ms = self.random.random_range(-3_600_000..3_600_000),
+            _ => {
+                // Other limits over the same windows.
+                self.limit = self.random.random_range(2..8);
+                if let Some(service) = &mut self.service {
+                    drop(service.answering.reload(Box::new(release(self.limit))));
+                }
+            }
+        }
+    }
+
+    fn crash(&mut self) {
+        if self.service.take().is_some() {
+            self.crashes += 1;
+        }
+        self.down_until_ms = self.now_ms + self.random.random_range(1..300);
+    }
+
+    /// The processor sends what is due, again if need be; the broker does what it does.
+    fn send(&mut self) {
+        let Self { random, wishes, now_ms, to_service, sent, .. } = self;
+        for (number, wish) in wishes.iter_mut().enumerate() {
+            if wish.answer.is_some() || wish.due_ms > *now_ms {
+                continue;
+            }
+            wish.due_ms = *now_ms + random.random_range(100..400);
+            let copies = [0, 1, 1, 1, 1, 1, 1, 1, 1, 2][random.random_range(0..10)];
+            for _ in 0..copies {
+                let arrival_ms = *now_ms + random.random_range(0..60);
+                *sent += 1;
+                to_service.insert((arrival_ms, *sent), number);
+            }
+        }
+    }
+
+    fn start(&mut self) -> Service {
+        let config = Config::read(Sources::default()).unwrap_or_else(|_| panic!("the defaults are good"));
+        let metrics = Arc::new(Metrics::new().expect("no name is taken twice"));
+        let subjects = Subjects::new(config.subjects);
+        let discovery = Discovery::new("id".into(), "now".into(), &subjects);
+        let keeper = Keeper::over(Box::new(self.disk.clone()), self.settings.clone(), metrics.clone());
+        let kept = (Latest::new(0), mpsc::channel().0);
+        let scorer = Scorer::new(release(self.limit));
+        let mut answering = Answering::new(scorer, keeper, subjects, i64::MAX / 4, metrics, discovery, kept);
+        let read = answering.recover(self.now_ms);
+        assert_eq!(read, Ok(()), "seed {}", self.seed);
+        Service { answering, outbox: Outbox::default() }
+    }
+
+    fn serve(&mut self) {
+        if self.service.is_none() {
+            // What comes meanwhile finds nobody.
+            let later = self.to_service.split_off(&(self.now_ms + 1, 0));
+            self.to_service = later;
+            if self.now_ms < self.down_until_ms {
+                return;
+            }
+            self.service = Some(self.start());
+        }
+        let later = self.to_service.split_off(&(self.now_ms + 1, 0));
+        let arrived = std::mem::replace(&mut self.to_service, later);
+        let Some(service) = &mut self.service else { return };
+        let instant = self.began + Duration::from_millis(self.now_ms as u64);
+        let now = Moment { instant, unix_ms: START_MS + self.now_ms + self.wall_ahead_ms };
+        for number in arrived.into_values() {
+            let wish = &mut self.wishes[number];
+            wish.deliveries += 1;
+            self.received += 1;
+            let message = message(wish, number);
+            let received = Received { kind: wish.kind, message, arrived: instant };
+            service.answering.answer(&received, now, &mut service.outbox);
+        }
+        if self.now_ms < 4_000 && self.random.random_bool(0.003) {
+            // It dies with its work done and nothing written.
+            self.disk.kill();
+            self.crash();
+            return;
+        }
+        service.answering.commit(self.now_ms, &mut service.outbox);
+        if self.now_ms % 100 == 0 {
+            service.answering.tick(self.now_ms, &mut service.outbox);
+            service.answering.flush(0, 0);
+        }
+        let said = service.outbox.exchange(Vec::new());
+        for message in said {
+            let Some(number) = message.subject.strip_prefix("r.").and_then(|number| number.parse().ok()) else {
+                continue;
+            };
+            self.replies += 1;
+            let is_refusal = is_refusal(&message);
+            if !self.random.random_bool(0.05) {
+                self.sent += 1;
+                let arrival_ms = self.now_ms + self.random.random_range(0..60);
+                let (body, power_cuts) = (message.payload.to_vec(), self.power_cuts);
+                let reply = Reply { wish: number, body, is_refusal, power_cuts };
+                self.to_processor.insert((arrival_ms, self.sent), reply);
+            }
+        }
+    }
+
+    /// The processor takes what has come. How many were refused for want of a disk.
+    fn take(&mut self) -> u64 {
+        let later = self.to_processor.split_off(&(self.now_ms + 1, 0));
+        let arrived = std::mem::replace(&mut self.to_processor, later);
+        let mut refused = 0;
+        let is_lossless = self.power_cuts == 0 && !self.may_drop();
+        for Reply { wish: number, body, is_refusal, power_cuts } in arrived.into_values() {
+            let text = String::from_utf8_lossy(&body).into_owned();
+            if text.contains("not_durable") {
+                refused += 1;
+                continue;
+            }
+            let wish = &mut self.wishes[number];
+            // An outcome about what never arrived is refused, and that is its answer.
+            assert!(!is_refusal || wish.kind != Kind::Score, "seed {}: {text}", self.seed);
+            let seed = self.seed;
+            match &wish.answer {
+                Some(first) if wish.kind == Kind::Score && is_lossless => {
+                    assert_eq!(String::from_utf8_lossy(first), text, "seed {seed}: {number} has two verdicts");
+                }
+                Some(_) => {}
+                None => (wish.answer, wish.answered_before) = (Some(body), power_cuts),
+            }
+        }
+        refused
+    }
+
+    /// Whether some of what was said may be missing at the end: it was told to go on without the journal, or the power
+    /// went after a sync that failed.
+    fn may_drop(&self) -> bool {
+        self.disk_failed && (self.settings.on_failure == OnFailure::Continue || self.power_cuts > 0)
+    }
+
+    /// What the journal holds at the end against what was said, and against a twin that never crashed.
+    fn check(&mut self) -> u64 {
+        let seed = self.seed;
+        let mut twin = Scorer::new(release(4));
+        let schema = twin.release().settings.schema.clone();
+        let mut answers: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut disk = self.disk.copy();
+        let may_drop = self.may_drop();
+        let mut versions = BTreeMap::new();
+        for limit in 2..8 {
+            versions.insert(release(limit).versions.rules.clone(), limit);
+        }
+        let found = replay::read(&mut disk, &schema, 0, |_, record, _| {
+            match &record {
+                Record::Transaction(answered) => {
+                    let (transaction, tier) = (&answered.transaction, answered.tier);
+                    match twin.apply(Input::Transaction { transaction, tier }) {
+                        Output::Verdict { .. } if may_drop => {}
+                        Output::Verdict { body, .. } => {
+                            let text = String::from_utf8_lossy;
+                            assert_eq!(text(body), text(&answered.body), "seed {seed}: not what the twin says");
+                        }
+                        _ => panic!("seed {seed}: {} is in the journal twice", transaction.id),
+                    }
+                    answers.insert(transaction.id.clone().into_owned(), answered.body.clone());
+                }
+                Record::Outcome(outcome) => drop(twin.apply(Input::Outcome(outcome))),
+                Record::Label(label) => drop(twin.apply(Input::Label(label))),
+                Record::ListChange(change) => drop(twin.apply(Input::ListChange(change))),
+                Record::Release(note) => {
+                    if twin.release().versions.rules != note.rules {
+                        drop(twin.apply(Input::Reload(Box::new(release(versions[&note.rules])))));
+                    }
+                }
+            }
+            true
+        });
+        let found = found.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!(found.damage.is_empty() && found.unreadable == 0, "seed {seed}: {found:?}");
+        if !self.may_drop() {
+            assert_eq!(found.lost, 0, "seed {seed}: {found:?}");
+        }
+        // Nothing that was said is lost, but to a power cut within the interval, or where it was told to go on without.
+        for (number, wish) in self.wishes.iter().enumerate() {
+            let (Kind::Score, Some(answer)) = (wish.kind, &wish.answer) else { continue };
+            let is_safe =
+                !self.may_drop() && (self.settings.sync_interval_ms == 0 || wish.answered_before == self.power_cuts);
+            let kept = answers.get(&format!("t-{number}"));
+            if is_safe || kept.is_some() && self.power_cuts == 0 && !self.may_drop() {
+                let text = kept.map(|body| String::from_utf8_lossy(body).into_owned());
+                assert_eq!(text.as_deref(), Some(&*String::from_utf8_lossy(answer)), "seed {seed}: {number}");
+            }
+        }
+        self.rot(&found, &answers);
+        found.records
+    }
+
+    /// A bit turns over: what is read then is a part of what was written, and what is missing is told.
+    fn rot(&self, before: &Found, answers: &BTreeMap<String, Vec<u8>>) {
+        let mut disk = self.disk.copy();
+        disk.rot();
+        let schema = Settings::default_for(Currency::from_code("EUR").expect("EUR")).schema;
+        let mut ids = BTreeSet::new();
+        let read = replay::read(&mut disk, &schema, 0, |_, record, _| {
+            if let Record::Transaction(answered) = &record {
+                let id = answered.transaction.id.clone().into_owned();
+                assert_eq!(answers.get(&id), Some(&answered.body), "seed {}: {id} rotted unseen", self.seed);
+                ids.insert(id);
+            }
+            true
+        });
+        let after = read.unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
+        let is_told = !after.is_whole() || after.torn_bytes > before.torn_bytes;
+        assert!(after.records == before.records || is_told, "seed {}: {after:?}", self.seed);
+    }
+}
+
+fn message(wish: &Wish, number: usize) -> Message {
+    let payload = wish.payload.clone().into_bytes();
+    Message {
+        subject: wish.subject.clone().into(),
+        reply: Some(format!("r.{number}").into()),
+        length: payload.len(),
+        payload: payload.into(),
+        headers: None,
+        status: None,
+        description: None,
+    }
+}
+
+fn is_refusal(message: &OutboundMessage) -> bool {
+    message.headers.as_ref().is_some_and(|headers: &HeaderMap| headers.get("Nats-Service-Error-Code").is_some())
+}
