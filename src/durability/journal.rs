@@ -179,6 +179,8 @@ impl<S: Storage> Journal<S> {
         self.framing.add(self.next_sequence, true, push);
         self.next_sequence += 1;
         self.pending += 1;
+        // A label is about a transaction of before: it is kept as long as the transactions that came with it.
+        self.pending_newest_ms = self.pending_newest_ms.max(self.highest_ms);
     }
 
     /// Writes what was added. Whether it may be spoken of.

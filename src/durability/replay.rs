@@ -33,7 +33,7 @@ pub struct FileInfo {
     pub first_sequence: u64,
     /// Its length.
     pub bytes: u64,
-    /// The newest event time of its transactions; `i64::MIN` without any.
+    /// The newest event time of the transactions up to its end; `i64::MIN` where it adds nothing.
     pub newest_ms: i64,
 }
 
@@ -113,7 +113,9 @@ pub fn read<S: Storage>(
     let mut names = storage.names().map_err(|source| ReplayError::Read { file: "the folder".into(), source })?;
     names.retain(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
     names.sort_unstable();
-    let mut reader = Reader { schema, reading: None, expected: None, after_sequence, found: Found::default() };
+    let highest_ms = i64::MIN;
+    let mut reader =
+        Reader { schema, reading: None, expected: None, after_sequence, highest_ms, found: Found::default() };
     for name in names {
         let bytes = match storage.read(&name) {
             Ok(bytes) => bytes,
@@ -138,6 +140,7 @@ struct Reader<'s> {
     /// The number of the next record; `None` before the first.
     expected: Option<u64>,
     after_sequence: u64,
+    highest_ms: i64,
     found: Found,
 }
 
@@ -184,8 +187,9 @@ impl Reader<'_> {
         each: &mut impl FnMut(Option<u64>, Record<'_>, Option<&Reading>) -> bool,
     ) -> bool {
         let is_preamble = frame.records == 0;
-        // What a snapshot already holds may have been removed, and need not be there.
-        let expected = *self.expected.get_or_insert(frame.first_sequence.min(self.after_sequence.saturating_add(1)));
+        // What is older than the first file has been removed, and need not be there.
+        let wanted = if self.after_sequence == 0 { u64::MAX } else { self.after_sequence.saturating_add(1) };
+        let expected = *self.expected.get_or_insert(frame.first_sequence.min(wanted));
         if frame.first_sequence > expected {
             let missing_from = expected.max(self.after_sequence.saturating_add(1));
             self.found.lost += frame.first_sequence.saturating_sub(missing_from);
@@ -205,10 +209,11 @@ impl Reader<'_> {
                 self.found.unreadable += 1;
                 continue;
             };
-            if let Record::Transaction(answered) = &record
-                && let Some(file) = self.found.files.last_mut()
-            {
-                file.newest_ms = file.newest_ms.max(answered.transaction.time.unix_ms());
+            if let Record::Transaction(answered) = &record {
+                self.highest_ms = self.highest_ms.max(answered.transaction.time.unix_ms());
+            }
+            if !is_preamble && let Some(file) = self.found.files.last_mut() {
+                file.newest_ms = file.newest_ms.max(self.highest_ms);
             }
             if let Record::Release(note) = &record {
                 self.reading = Some(Reading::new(note.clone(), self.schema));
