@@ -6,15 +6,18 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use async_nats::{Client, Message, Subject, Subscriber};
 use futures_util::{FutureExt as _, StreamExt as _};
-use hdrhistogram::Histogram;
 use tokio::sync::Notify;
 
-use super::messages::Messages;
+use super::{
+    histograms::Latencies,
+    messages::Messages,
+    schedule::{Arrivals, Ramp, Schedule},
+};
 use crate::{
     config::NatsConfig,
     service::client::{self, ClientError},
@@ -27,13 +30,11 @@ const WINDOW: u64 = 256;
 const REMEMBERED: usize = 1 << 20;
 /// How long to wait for answers once everything is sent.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Latencies are recorded in nanoseconds up to a minute, to three digits.
-const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
 /// How fast to send.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Rate {
-    /// So many a second, at even distances.
+    /// So many a second.
     PerSecond(f64),
     /// As fast as answers come: a bounded number is on its way at any time.
     Max,
@@ -51,13 +52,28 @@ impl std::str::FromStr for Rate {
     }
 }
 
+/// How to send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Course {
+    /// How fast, at the end.
+    pub(super) rate: Rate,
+    /// How fast at the beginning, where that differs.
+    pub(super) ramp_from: Option<f64>,
+    pub(super) arrivals: Arrivals,
+    pub(super) duration: Duration,
+    pub(super) connections: u64,
+    /// Whether latencies are kept by second too.
+    pub(super) by_second: bool,
+}
+
 /// What came of a run.
 pub(super) struct Outcome {
     pub(super) sent: u64,
     pub(super) answered: u64,
     pub(super) refused: u64,
+    pub(super) began: SystemTime,
     pub(super) elapsed: Duration,
-    pub(super) latency_ns: Histogram<u64>,
+    pub(super) latencies: Latencies,
 }
 
 /// What a connection's sender and receiver share.
@@ -76,22 +92,18 @@ struct Received {
     answered: u64,
     refused: u64,
     last_ns: u64,
-    latency_ns: Histogram<u64>,
+    latencies: Latencies,
 }
 
-/// Sends for so long on so many connections, and waits for the answers.
-pub(super) async fn run(
-    nats: &NatsConfig,
-    messages: &Arc<Messages>,
-    rate: Rate,
-    duration: Duration,
-    connections: u64,
-) -> Result<Outcome, ClientError> {
+/// Sends, and waits for the answers.
+pub(super) async fn run(nats: &NatsConfig, messages: &Arc<Messages>, course: Course) -> Result<Outcome, ClientError> {
+    let Course { rate, ramp_from, arrivals, duration, connections, by_second } = course;
     let mut clients = Vec::new();
     for _ in 0..connections {
         clients.push(client::connect(nats, "gavel-load").await?);
     }
-    let start = Instant::now() + Duration::from_millis(50);
+    let lead = Duration::from_millis(50);
+    let (start, began) = (Instant::now() + lead, SystemTime::now() + lead);
     let (mut senders, mut receivers) = (Vec::new(), Vec::new());
     for (first, client) in (0_u64..).zip(clients) {
         let shared = Arc::new(Shared {
@@ -107,13 +119,15 @@ pub(super) async fn run(
         let Ok(answers) = client.subscribe(format!("{inbox}.*")).await else { continue };
         // The subscription must be there before the first answer.
         let _ = client.flush().await;
-        receivers.push(tokio::spawn(receive(answers, shared.clone())));
+        receivers.push(tokio::spawn(receive(answers, shared.clone(), by_second)));
         let sender = Sender { client, inbox, messages: messages.clone(), shared, first, step: connections };
         senders.push(match rate {
             Rate::Max => tokio::spawn(sender.send_freely(duration)),
             Rate::PerSecond(rate) => {
                 let handle = tokio::runtime::Handle::current();
-                tokio::task::spawn_blocking(move || sender.send_paced(rate, duration, &handle))
+                let ramp = Ramp { from: ramp_from.unwrap_or(rate), to: rate, duration };
+                let schedule = Schedule::new(ramp, arrivals, first, connections);
+                tokio::task::spawn_blocking(move || sender.send_paced(schedule, &handle))
             }
         });
     }
@@ -121,18 +135,18 @@ pub(super) async fn run(
     for sender in senders {
         sent += sender.await.unwrap_or(0);
     }
-    let mut total = Received::new();
+    let mut total = Received::new(by_second);
     for receiver in receivers {
         if let Ok(received) = receiver.await {
             total.answered += received.answered;
             total.refused += received.refused;
             total.last_ns = total.last_ns.max(received.last_ns);
-            // Both have the same bounds, so they add up.
-            let _ = total.latency_ns.add(&received.latency_ns);
+            total.latencies.add(&received.latencies);
         }
     }
     let elapsed = Duration::from_nanos(total.last_ns).max(duration);
-    Ok(Outcome { sent, answered: total.answered, refused: total.refused, elapsed, latency_ns: total.latency_ns })
+    let Received { answered, refused, latencies, .. } = total;
+    Ok(Outcome { sent, answered, refused, began, elapsed, latencies })
 }
 
 struct Sender {
@@ -168,15 +182,10 @@ impl Sender {
     }
 
     /// Sends each message at its own moment, or as soon after as this thread wakes.
-    fn send_paced(self, rate: f64, duration: Duration, runtime: &tokio::runtime::Handle) -> u64 {
+    fn send_paced(self, schedule: Schedule, runtime: &tokio::runtime::Handle) -> u64 {
         let mut scratch = Vec::new();
         let mut sent = 0_u64;
-        loop {
-            let number = self.first + sent * self.step;
-            let meant = Duration::from_secs_f64(number as f64 / rate);
-            if meant >= duration {
-                break;
-            }
+        for meant in schedule {
             let due = self.shared.start + meant;
             let wait = due.saturating_duration_since(Instant::now());
             if !wait.is_zero() {
@@ -212,8 +221,8 @@ impl Sender {
     }
 }
 
-async fn receive(mut answers: Subscriber, shared: Arc<Shared>) -> Received {
-    let mut received = Received::new();
+async fn receive(mut answers: Subscriber, shared: Arc<Shared>, by_second: bool) -> Received {
+    let mut received = Received::new(by_second);
     let mut idle_since = Instant::now();
     loop {
         match tokio::time::timeout(Duration::from_millis(50), answers.next()).await {
@@ -241,10 +250,8 @@ async fn receive(mut answers: Subscriber, shared: Arc<Shared>) -> Received {
 }
 
 impl Received {
-    fn new() -> Self {
-        // The bounds are constants that the histogram takes.
-        let latency_ns = Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3).expect("good bounds");
-        Self { answered: 0, refused: 0, last_ns: 0, latency_ns }
+    fn new(by_second: bool) -> Self {
+        Self { answered: 0, refused: 0, last_ns: 0, latencies: Latencies::new(by_second) }
     }
 
     fn take(&mut self, answer: &Message, shared: &Shared) {
@@ -259,7 +266,7 @@ impl Received {
             self.refused += 1;
         } else {
             self.answered += 1;
-            self.latency_ns.saturating_record(now_ns.saturating_sub(meant_ns).max(1));
+            self.latencies.record(meant_ns, now_ns.saturating_sub(meant_ns).max(1));
         }
         self.last_ns = now_ns;
     }

@@ -3,17 +3,26 @@
 mod body;
 mod echo;
 mod messages;
+mod schedule;
+mod histograms;
 mod generator;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Args;
 use serde::Serialize;
 
 pub(super) use self::body::push_rest;
 use self::{
-    generator::{Outcome, Rate},
+    generator::{Course, Outcome, Rate},
     messages::Messages,
+    schedule::Arrivals,
 };
 use super::common::{EXIT_USAGE, JsonFlag, NatsFlag, ScoringFlags, load_config};
 use crate::{
@@ -46,6 +55,18 @@ pub struct LoadArguments {
     /// Connections to send on
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1024))]
     connections: u64,
+    /// How requests follow each other
+    #[arg(long, value_enum, default_value_t = Arrivals::Steady)]
+    arrivals: Arrivals,
+    /// Requests per second at the beginning, growing evenly to --rate
+    #[arg(long, value_name = "R", value_parser = ramp_from)]
+    ramp_from: Option<f64>,
+    /// File to write an HDR interval log to: nanoseconds, a histogram for each second
+    #[arg(long, value_name = "FILE")]
+    hdr: Option<PathBuf>,
+    /// File to write the whole run's histogram to, as JSON
+    #[arg(long, value_name = "FILE")]
+    histogram: Option<PathBuf>,
     /// Measure a bare responder, started for this, that sends the same messages
     #[arg(long)]
     echo: bool,
@@ -89,6 +110,11 @@ fn seconds(text: &str) -> Result<f64, String> {
     seconds.ok_or_else(|| "expected seconds above zero, at most a day".to_owned())
 }
 
+fn ramp_from(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| (0.0..=1e7).contains(rate));
+    rate.ok_or_else(|| "expected requests per second, 0 or more".to_owned())
+}
+
 /// Sends, waits for the answers, and prints what was measured.
 pub fn run(arguments: &LoadArguments) -> ExitCode {
     let config = match load_config(Flags::from(&arguments.scoring).with_nats(&arguments.nats)) {
@@ -121,6 +147,9 @@ fn fail(message: &str) -> ExitCode {
 }
 
 async fn measure(arguments: &LoadArguments, config: &Config) -> Result<Report, String> {
+    if arguments.rate == Rate::Max && (arguments.ramp_from.is_some() || arguments.arrivals != Arrivals::Steady) {
+        return Err("--ramp-from and --arrivals go with a rate in requests per second, not with `max`".into());
+    }
     let echo_root = format!("e{:04x}.v1", rand::random::<u16>());
     let root = if arguments.echo { format!("{echo_root}.score") } else { config.subjects.score.clone() };
     let messages = Messages::read(arguments.input.as_deref(), &root, &config.settings.schema, ROWS_MAX);
@@ -140,10 +169,23 @@ async fn measure(arguments: &LoadArguments, config: &Config) -> Result<Report, S
     } else {
         None
     };
-    let duration = Duration::from_secs_f64(arguments.seconds);
-    let messages = Arc::new(messages);
-    let run = generator::run(&config.nats, &messages, arguments.rate, duration, arguments.connections);
-    Ok(Report::new(&run.await.map_err(|error| error.to_string())?))
+    let course = Course {
+        rate: arguments.rate,
+        ramp_from: arguments.ramp_from,
+        arrivals: arguments.arrivals,
+        duration: Duration::from_secs_f64(arguments.seconds),
+        connections: arguments.connections,
+        by_second: arguments.hdr.is_some(),
+    };
+    let outcome = generator::run(&config.nats, &Arc::new(messages), course).await.map_err(|error| error.to_string())?;
+    let unwritten = |path: &Path, error: io::Error| format!("{} cannot be written: {error}", path.display());
+    if let Some(path) = &arguments.hdr {
+        outcome.latencies.write_log(path, outcome.began).map_err(|error| unwritten(path, error))?;
+    }
+    if let Some(path) = &arguments.histogram {
+        outcome.latencies.write_json(path).map_err(|error| unwritten(path, error))?;
+    }
+    Ok(Report::new(&outcome))
 }
 
 fn config_file(config: &Config) -> Option<std::ffi::OsString> {
@@ -171,7 +213,7 @@ fn verdict_bytes(config: &Config, messages: &Messages) -> Option<usize> {
 
 impl Report {
     fn new(outcome: &Outcome) -> Self {
-        let at = |quantile| outcome.latency_ns.value_at_quantile(quantile) as f64 / 1e3;
+        let at = |quantile| outcome.latencies.all_ns.value_at_quantile(quantile) as f64 / 1e3;
         let seconds = outcome.elapsed.as_secs_f64();
         Self {
             sent: outcome.sent,
@@ -185,7 +227,7 @@ impl Report {
                 p90: at(0.9),
                 p99: at(0.99),
                 p999: at(0.999),
-                max: outcome.latency_ns.max() as f64 / 1e3,
+                max: outcome.latencies.all_ns.max() as f64 / 1e3,
             },
         }
     }
