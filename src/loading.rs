@@ -62,7 +62,7 @@ pub enum LoadError {
     #[error("`{MODELS}/` holds {} models, expected one: name it with --model", .0.len())]
     SeveralModels(Vec<PathBuf>),
     /// Rules or features do not compile.
-    #[error("the rules or the model's features do not compile")]
+    #[error("the rules, the model's features or the policy's segments do not compile")]
     Compile(ReleaseProblems),
 }
 
@@ -80,14 +80,14 @@ impl LoadError {
     }
 }
 
-/// What was found in features, for people.
+/// What was found in features and segments, for people.
 pub fn render_features(problems: &[FeatureProblem]) -> String {
     let mut text = String::new();
     for problem in problems {
         for finding in &problem.findings {
-            let FeatureProblem { name, expression, .. } = problem;
+            let FeatureProblem { kind, name, expression, .. } = problem;
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "error[{}]: feature `{name}`: {}", finding.code, finding.message);
+            let _ = writeln!(text, "error[{}]: {kind} `{name}`: {}", finding.code, finding.message);
             let _ = writeln!(text, "  {expression}");
             let column = expression.get(..finding.span.start).map_or(0, |before| before.chars().count());
             let _ = writeln!(text, "  {:column$}^ {}", "", finding.label);

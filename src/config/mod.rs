@@ -8,6 +8,7 @@ mod value;
 mod known;
 mod reader;
 mod policy;
+mod segments;
 mod sections;
 mod restart;
 

@@ -25,6 +25,7 @@ pub(super) fn read(reader: &mut Reader, rates: &Rates) -> Policy {
         mode: reader.word("policy.mode", defaults.mode, &[("enforce", Mode::Enforce), ("monitor", Mode::Monitor)]),
         review_at,
         deny_at,
+        segments: defaults.segments,
         without_score: bands(reader, "policy.without_score", defaults.without_score, rates),
         stand_in: bands(reader, "policy.stand_in", defaults.stand_in, rates),
     }
@@ -93,22 +94,22 @@ fn bands(reader: &mut Reader, path: &str, default: Vec<AmountBand>, rates: &Rate
     bands
 }
 
-/// Which band of which key is being read.
-struct Context<'g> {
-    name: String,
-    given: &'g Given,
+/// Which item of which key is being read.
+pub(super) struct Context<'g> {
+    pub(super) name: String,
+    pub(super) given: &'g Given,
 }
 
 impl Context<'_> {
     /// Where to point: into the file, or at the variable as a whole.
-    fn place(&self, inner: Place) -> Place {
+    pub(super) fn place(&self, inner: Place) -> Place {
         match self.given.place {
             Place::File(..) => inner,
             _ => self.given.place.clone(),
         }
     }
 
-    fn refuse(&self, reader: &mut Reader, key: &str, entry: &Entry, expected: &str) {
+    pub(super) fn refuse(&self, reader: &mut Reader, key: &str, entry: &Entry, expected: &str) {
         let message = format!("`{key}` in {} is {}, expected {expected}", self.name, entry.value.describe());
         reader.problem(Problem::new(self.place(entry.value_place.clone()), message));
     }
@@ -160,7 +161,7 @@ fn band(reader: &mut Reader, context: &Context<'_>, item: Value, place: Place, r
 }
 
 /// Minor units of the base currency.
-fn bound_minor(text: &str, rates: &Rates) -> Option<i64> {
+pub(super) fn bound_minor(text: &str, rates: &Rates) -> Option<i64> {
     let money = Money::parse(text).ok()?;
     rates.to_base_minor(money.minor, money.currency)
 }

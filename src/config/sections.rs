@@ -12,12 +12,13 @@ use super::{
     policy,
     problem::{ConfigErrors, Place, Problem},
     reader::{Given, Reader},
+    segments,
     source::Sources,
 };
 use crate::scoring::{
     field::{AttributeSchema, FieldType},
     money::{Currency, Decimal, Rates},
-    settings::{Settings, WindowSettings},
+    settings::{Policy, Settings, WindowSettings},
     time::{DAY_MS, HOUR_MS, MINUTE_MS},
 };
 
@@ -46,7 +47,8 @@ pub(super) fn keys() -> Vec<String> {
 fn read_all(reader: &mut Reader) -> Config {
     let base = base_currency(reader);
     let rates = rates(reader, base);
-    let policy = policy::read(reader, &rates);
+    let segments = segments::read(reader, &rates);
+    let policy = Policy { segments, ..policy::read(reader, &rates) };
     Config {
         settings: Settings { schema: attributes(reader), windows: windows(reader), policy, rates },
         skew_ms: reader.duration_ms("windows.skew", MINUTE_MS, 0..=DAY_MS),

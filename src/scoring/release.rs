@@ -4,12 +4,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    expression::{Compiler, Environment, FeatureId, Finding, Program, aggregate_text},
+    expression::{Compiler, ConditionId, Environment, FeatureId, Finding, Memo, Program, Scope, aggregate_text},
     lists::Lists,
     model::Model,
     plan::{Aggregate, Plan},
     rules::{Diagnostic, RuleFiles, RuleSet},
-    settings::Settings,
+    settings::{Measure, Segment, Settings},
     verdict::Versions,
 };
 
@@ -37,14 +37,18 @@ pub struct Release {
     pub model: Option<Arc<Model>>,
     /// The model's features in its order; or features alone, to be exported or learnt from.
     pub features: Vec<Feature>,
+    /// The conditions of the policy's segments, in order; `None` where one holds every transaction.
+    pub segments: Vec<Option<ConditionId>>,
     /// The content hashes that a verdict names.
     pub versions: Versions,
 }
 
-/// What was found in the expression of a feature.
+/// What was found in the expression of a feature or of a segment of the policy.
 #[derive(Debug)]
 pub struct FeatureProblem {
-    /// The feature's name.
+    /// Whose expression it is: `feature` or `segment`.
+    pub kind: &'static str,
+    /// Its name.
     pub name: String,
     /// Its expression.
     pub expression: String,
@@ -57,7 +61,7 @@ pub struct FeatureProblem {
 pub struct ReleaseProblems {
     /// What was found in the rule files, warnings included.
     pub diagnostics: Vec<Diagnostic>,
-    /// What was found in the model's features.
+    /// What was found in the model's features and the policy's segments.
     pub features: Vec<FeatureProblem>,
 }
 
@@ -76,16 +80,27 @@ impl Release {
         let rules = RuleSet::compile(&files, &settings, &mut compiler, &mut diagnostics);
         let sources = model.as_deref().map_or(&[][..], Model::features);
         let sources = sources.iter().map(|feature| (feature.name.as_str(), feature.expression.as_str()));
-        let (rules, features) = match (rules, compile_features(sources, &mut compiler)) {
-            (Some(rules), Ok(features)) => (rules, features),
-            (_, features) => {
-                return Err(ReleaseProblems { diagnostics, features: features.err().unwrap_or_default() });
+        let features = compile_features(sources, &mut compiler);
+        let segments = compile_segments(&settings.policy.segments, &mut compiler);
+        let (rules, features, segments) = match (rules, features, segments) {
+            (Some(rules), Ok(features), Ok(segments)) => (rules, features, segments),
+            (_, features, segments) => {
+                let mut problems = features.err().unwrap_or_default();
+                problems.extend(segments.err().unwrap_or_default());
+                return Err(ReleaseProblems { diagnostics, features: problems });
             }
         };
         let (program, plan) = compiler.finish();
         let versions = versions(&settings, &rules, model.as_deref());
         let lists = files.into_lists();
-        Ok((Self { settings, program, plan, rules, lists, model, features, versions }, diagnostics))
+        Ok((Self { settings, program, plan, rules, lists, model, features, segments, versions }, diagnostics))
+    }
+
+    /// How the score decides about a transaction: the measure of the first segment that holds it.
+    pub fn measure(&self, scope: &Scope<'_>, memo: &mut Memo) -> Option<Measure> {
+        let holds = |id: &Option<ConditionId>| id.is_none_or(|id| self.program.condition(id, scope, memo));
+        let place = self.segments.iter().position(holds)?;
+        self.settings.policy.segments.get(place).map(|segment| segment.measure)
     }
 
     /// Every aggregate of the plan as the language writes it, tests included: equal ones of two releases are one text.
@@ -112,7 +127,7 @@ impl Release {
         let (program, plan) = compiler.finish();
         let rules = RuleSet::default();
         let versions = versions(&settings, &rules, None);
-        Ok(Self { settings, program, plan, rules, lists, model: None, features, versions })
+        Ok(Self { settings, program, plan, rules, lists, model: None, features, segments: Vec::new(), versions })
     }
 }
 
@@ -128,7 +143,29 @@ fn compile_features<'f>(
             compiled.push(Feature { name: Arc::from(name), id });
         } else {
             let (name, expression) = (name.to_owned(), expression.to_owned());
-            problems.push(FeatureProblem { name, expression, findings });
+            problems.push(FeatureProblem { kind: "feature", name, expression, findings });
+        }
+    }
+    if problems.is_empty() { Ok(compiled) } else { Err(problems) }
+}
+
+fn compile_segments(
+    segments: &[Segment],
+    compiler: &mut Compiler<'_>,
+) -> Result<Vec<Option<ConditionId>>, Vec<FeatureProblem>> {
+    let mut problems = Vec::new();
+    let mut compiled = Vec::new();
+    for segment in segments {
+        let Some(when) = &segment.when else {
+            compiled.push(None);
+            continue;
+        };
+        let mut findings = Vec::new();
+        if let Some(id) = compiler.condition(when, &mut findings) {
+            compiled.push(Some(id));
+        } else {
+            let (name, expression) = (segment.name.clone(), when.clone());
+            problems.push(FeatureProblem { kind: "segment", name, expression, findings });
         }
     }
     if problems.is_empty() { Ok(compiled) } else { Err(problems) }

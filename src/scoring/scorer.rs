@@ -311,14 +311,16 @@ impl Scorer {
     fn decide(&mut self, transaction: &Transaction<'_>, ruled: Option<Decision>, probability: Option<f64>) {
         let policy = &self.release.settings.policy;
         let amount = self.seen.amount_base_minor;
-        let decision = match transaction.kind {
-            TransactionType::Reversal => Decision::Approve,
-            _ => policy.decide(self.verdict.tier, ruled, probability, amount),
+        let scope = scope(&self.release, &self.seen, transaction, probability);
+        let decision = if transaction.kind == TransactionType::Reversal {
+            Decision::Approve
+        } else {
+            let measure = if ruled.is_none() { self.release.measure(&scope, &mut self.memo) } else { None };
+            policy.decide(self.verdict.tier, ruled, probability, amount, measure)
         };
         let verdict = &mut self.verdict;
         verdict.fired.clear();
         verdict.tags.clear();
-        let scope = scope(&self.release, &self.seen, transaction, probability);
         self.release.rules.report(&self.hits, &self.release.program, &scope, &mut self.memo, verdict);
         verdict.decision = match policy.mode {
             Mode::Enforce => decision,

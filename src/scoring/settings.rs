@@ -25,6 +25,37 @@ pub struct AmountBand {
     pub decision: Decision,
 }
 
+/// How a score decides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Measure {
+    /// By itself.
+    Score {
+        /// From this score on a transaction is put to review.
+        review_at: f64,
+        /// From this score on a transaction is denied.
+        deny_at: f64,
+    },
+    /// By what each verdict is expected to cost, in minor units of the base currency (Bahnsen and others: the loss of a
+    /// missed fraud is the transaction's own amount).
+    Cost {
+        /// What looking at a transaction costs.
+        review_minor: i64,
+        /// What denying a legitimate one costs.
+        false_positive_minor: i64,
+    },
+}
+
+/// Transactions that are decided about in a way of their own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// Its name.
+    pub name: String,
+    /// A condition in the language of the rules; without one, every transaction.
+    pub when: Option<String>,
+    /// How the score decides there.
+    pub measure: Measure,
+}
+
 /// What decides where no rule does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -34,6 +65,8 @@ pub struct Policy {
     pub review_at: f64,
     /// From this score on a transaction is denied.
     pub deny_at: f64,
+    /// The first that holds a transaction decides about it in place of the two thresholds.
+    pub segments: Vec<Segment>,
     /// By amount band, where no rule decides and no model answers.
     pub without_score: Vec<AmountBand>,
     /// By amount band, where there is no time for rules.
@@ -86,15 +119,47 @@ impl Default for WindowSettings {
     }
 }
 
+impl Measure {
+    /// What a score decides; `None` by cost where the amount is missing.
+    ///
+    /// By cost the cheapest verdict is taken, of equal ones the mildest: approving costs the amount with the probability
+    /// of fraud, denying the false positive's cost with the probability that it is none, reviewing always the same.
+    pub fn decide(self, score: f64, amount_base_minor: Option<i64>) -> Option<Decision> {
+        match self {
+            Self::Score { deny_at, .. } if score >= deny_at => Some(Decision::Deny),
+            Self::Score { review_at, .. } if score >= review_at => Some(Decision::Review),
+            Self::Score { .. } => Some(Decision::Approve),
+            Self::Cost { review_minor, false_positive_minor } => {
+                let approve = score * amount_base_minor? as f64;
+                let review = review_minor as f64;
+                let deny = (1.0 - score) * false_positive_minor as f64;
+                Some(match () {
+                    () if approve <= review && approve <= deny => Decision::Approve,
+                    () if review <= deny => Decision::Review,
+                    () => Decision::Deny,
+                })
+            }
+        }
+    }
+}
+
 impl Policy {
-    /// What is decided: by the rules, else by the score, else by the amount.
+    /// What is decided: by the rules, else by the score, else by the amount. `measure` is that of the segment that holds
+    /// the transaction.
     pub fn decide(
         &self,
         tier: Tier,
         ruled: Option<Decision>,
         score: Option<f64>,
         amount_base_minor: Option<i64>,
+        measure: Option<Measure>,
     ) -> Decision {
+        let score = score.filter(|_| ruled.is_none() && tier != Tier::StandIn);
+        if let Some((score, measure)) = score.zip(measure)
+            && let Some(decision) = measure.decide(score, amount_base_minor)
+        {
+            return decision;
+        }
         match (tier, ruled, score) {
             (Tier::StandIn, ..) => AmountBand::decide(&self.stand_in, amount_base_minor, Decision::Review),
             (_, Some(decision), _) => decision,
@@ -112,6 +177,7 @@ impl Policy {
             mode: Mode::Enforce,
             review_at: 0.50,
             deny_at: 0.90,
+            segments: Vec::new(),
             without_score: vec![AmountBand { up_to_minor: Some(1_000_000 * unit), decision: Decision::Approve }],
             stand_in: vec![
                 AmountBand { up_to_minor: Some(100 * unit), decision: Decision::Approve },
@@ -154,7 +220,7 @@ impl Settings {
             transactions_max,
             answers_max_bytes,
         } = windows;
-        let Policy { mode, review_at, deny_at, without_score, stand_in } = policy;
+        let Policy { mode, review_at, deny_at, segments, without_score, stand_in } = policy;
         let mut lines = vec![format!("base {}", rates.base().code())];
         lines.extend(rates.known().map(|(currency, rate)| format!("rate {} {rate}", currency.code())));
         lines.extend(schema.fields().map(|field| format!("{} {:?}", field.name(schema), field.field_type(schema))));
@@ -170,6 +236,10 @@ impl Settings {
             format!("review_at {review_at}"),
             format!("deny_at {deny_at}"),
         ]);
+        // `{:?}` quotes texts, so that none can look like the end of a line.
+        lines.extend(
+            segments.iter().map(|Segment { name, when, measure }| format!("segment {name:?} {when:?} {measure:?}")),
+        );
         for (name, bands) in [("without_score", without_score), ("stand_in", stand_in)] {
             lines.extend(bands.iter().map(|AmountBand { up_to_minor, decision }| {
                 format!(
@@ -208,7 +278,9 @@ mod tests {
 
     #[test]
     fn every_setting_changes_the_version() {
-        let changes: [fn(&mut Settings); 16] = [
+        const SEGMENT: fn(Option<&str>, Measure) -> Segment =
+            |when, measure| Segment { name: "a".into(), when: when.map(str::to_owned), measure };
+        let changes: [fn(&mut Settings); 19] = [
             |settings| settings.rates = Rates::new(Currency::from_code("USD").expect("USD is a currency")),
             |settings| settings.rates.set(Currency::from_code("USD").expect("known"), Decimal::ONE),
             |settings| settings.schema = AttributeSchema::new([("a".to_owned(), FieldType::Text)]),
@@ -223,6 +295,15 @@ mod tests {
             |settings| settings.policy.mode = Mode::Monitor,
             |settings| settings.policy.review_at = 0.51,
             |settings| settings.policy.deny_at = 0.91,
+            |settings| settings.policy.segments = vec![SEGMENT(None, Measure::Score { review_at: 0.5, deny_at: 0.9 })],
+            |settings| {
+                let measure = Measure::Cost { review_minor: 1, false_positive_minor: 2 };
+                settings.policy.segments = vec![SEGMENT(None, measure)];
+            },
+            |settings| {
+                let measure = Measure::Cost { review_minor: 1, false_positive_minor: 2 };
+                settings.policy.segments = vec![SEGMENT(Some("has(device)"), measure)];
+            },
             |settings| settings.policy.without_score.clear(),
             |settings| settings.policy.stand_in[0].decision = Decision::Review,
         ];
@@ -235,6 +316,36 @@ mod tests {
             assert!(!seen.contains(&version), "change {index} is not seen");
             seen.push(version);
         }
+    }
+
+    #[test]
+    fn the_cheapest_verdict_is_given() {
+        let cost = Measure::Cost { review_minor: 500, false_positive_minor: 2_000 };
+        let score = Measure::Score { review_at: 0.2, deny_at: 0.6 };
+        let cases = [
+            (score, 0.19, None, Some(Decision::Approve)),
+            (score, 0.2, None, Some(Decision::Review)),
+            (score, 0.6, None, Some(Decision::Deny)),
+            // Approving costs 4.99, reviewing 5, denying 18; then 5.01, 5 and 18.
+            (cost, 0.1, Some(4_990), Some(Decision::Approve)),
+            (cost, 0.1, Some(5_000), Some(Decision::Approve)),
+            (cost, 0.1, Some(5_010), Some(Decision::Review)),
+            // Denying costs 4 and nothing else is as cheap, unless the amount is.
+            (cost, 0.8, Some(100_000), Some(Decision::Deny)),
+            (cost, 0.8, Some(400), Some(Decision::Approve)),
+            (cost, 0.75, Some(100_000), Some(Decision::Review)),
+            (cost, 0.8, None, None),
+        ];
+        for (measure, score, amount, expected) in cases {
+            assert_eq!(measure.decide(score, amount), expected, "{measure:?} {score} {amount:?}");
+        }
+        let policy = settings().policy;
+        let decide = |ruled, amount| policy.decide(Tier::Full, ruled, Some(0.8), amount, Some(cost));
+        assert_eq!(decide(None, Some(400)), Decision::Approve);
+        // Without an amount the thresholds decide, and a rule always does.
+        assert_eq!(decide(None, None), Decision::Review);
+        assert_eq!(decide(Some(Decision::Deny), Some(400)), Decision::Deny);
+        assert_eq!(policy.decide(Tier::StandIn, None, Some(0.8), Some(400), Some(cost)), Decision::Approve);
     }
 
     #[test]

@@ -80,7 +80,10 @@ impl<'r> Trial<'r> {
             release.rules.evaluate(&release.program, &scope, &mut self.memo, &mut self.hits);
         }
         let policy = &release.settings.policy;
-        let decision = policy.decide(tier, self.hits.decision(), scope.score, amount_base_minor);
+        let decision = {
+            let measure = release.measure(&scope, &mut self.memo);
+            policy.decide(tier, self.hits.decision(), scope.score, amount_base_minor, measure)
+        };
         if let (Some(windows), Some(observed)) = (&mut self.windows, &mut observed) {
             scope.score = None;
             release.program.settle(&scope, decision, &mut self.memo, &mut self.settled);
