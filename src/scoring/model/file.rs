@@ -16,7 +16,7 @@ use super::{
     FEATURES_MAX, LOG_ODDS_LIMIT, Plain,
     error::{FILE_MAX_BYTES, FORMAT, MAGIC, ModelError},
     linear::{LinearPlain, LinearTerm},
-    trees::{DEPTH_MAX, EnsemblePlain, TreeNode, TreePlain},
+    plain::{DEPTH_MAX, EnsemblePlain, TreeNode, TreePlain},
 };
 use crate::scoring::{money::Currency, time::Timestamp};
 

@@ -3,6 +3,10 @@
 
 mod error;
 mod linear;
+mod plain;
+mod ranks;
+mod paths;
+mod forest;
 mod trees;
 pub mod file;
 
@@ -11,7 +15,7 @@ use std::sync::Arc;
 pub use self::error::{FILE_MAX_BYTES, FORMAT, ModelError};
 pub use self::file::{Calibration, FeatureSource, Header, Interval, Metrics, Period, Reference, Training, write};
 pub use self::linear::{LinearPlain, LinearTerm};
-pub use self::trees::{DEPTH_MAX, EnsemblePlain, TreeNode, TreePlain};
+pub use self::plain::{DEPTH_MAX, EnsemblePlain, TreeNode, TreePlain};
 
 use self::{linear::Linear, trees::Ensemble};
 

@@ -41,23 +41,41 @@ fn header(features: usize) -> Header {
 
 /// A tree grown from a list of choices: a choice is (split or not, feature, threshold, value).
 fn grow(choices: &mut impl Iterator<Item = (bool, u8, usize, i32)>, depth: usize, nodes: &mut Vec<TreeNode>) {
-    let (split, feature, threshold, value) = choices.next().unwrap_or((false, 0, 0, 1));
+    grow_of(choices, depth, nodes, &|threshold| GRID[threshold]);
+}
+
+fn grow_of<T>(
+    choices: &mut impl Iterator<Item = (bool, u8, T, i32)>,
+    depth: usize,
+    nodes: &mut Vec<TreeNode>,
+    threshold_of: &impl Fn(T) -> f64,
+) {
     let at = nodes.len();
+    let choice = choices.next();
+    let value = choice.as_ref().map_or(1, |(.., value)| *value);
     nodes.push(TreeNode { feature: 0, threshold: 0.0, right: 0, value });
-    if split && depth < DEPTH_MAX {
-        grow(choices, depth + 1, nodes);
+    if let Some((true, feature, threshold, _)) = choice
+        && depth < DEPTH_MAX
+    {
+        grow_of(choices, depth + 1, nodes, threshold_of);
         let right = nodes.len() as u32;
-        nodes[at] = TreeNode { feature, threshold: GRID[threshold], right, value };
-        grow(choices, depth + 1, nodes);
+        nodes[at] = TreeNode { feature, threshold: threshold_of(threshold), right, value };
+        grow_of(choices, depth + 1, nodes, threshold_of);
     }
 }
 
-fn any_tree() -> impl Strategy<Value = TreePlain> {
+/// Trees whose values are of any size, for which contributions are walked back up; or small, so that their paths are kept.
+fn any_trees() -> impl Strategy<Value = Vec<TreePlain>> {
     let choice = (prop::bool::weighted(0.8), 0..3_u8, 0..GRID.len(), -(1_i32 << 30) + 1..1 << 30);
-    prop::collection::vec(choice, 0..300).prop_map(|choices| {
+    let tree = prop::collection::vec(choice, 0..300).prop_map(|choices| {
         let mut nodes = Vec::new();
         grow(&mut choices.into_iter(), 0, &mut nodes);
         TreePlain { nodes }
+    });
+    (prop::collection::vec(tree, 0..20), prop::bool::ANY).prop_map(|(mut trees, is_small)| {
+        let nodes = trees.iter_mut().flat_map(|tree| &mut tree.nodes);
+        nodes.filter(|_| is_small).for_each(|node| node.value >>= 10);
+        trees
     })
 }
 
@@ -75,7 +93,7 @@ proptest! {
     /// The compiled form ends in the leaf that the plain one does, and contributions sum to the log-odds exactly.
     #[test]
     fn ensembles_answer_as_their_trees(
-        trees in prop::collection::vec(any_tree(), 0..20),
+        trees in any_trees(),
         base in -1000..1000_i64,
         row in any_row(),
     ) {
@@ -118,6 +136,36 @@ proptest! {
             prop_assert!(rehash || bad == good);
             model.explain(&[Some(1.0); 3], &mut Vec::new());
         }
+    }
+}
+
+/// More thresholds than nodes of two bytes can name.
+#[test]
+fn ensembles_of_many_thresholds_answer_as_their_trees() {
+    let mut threshold = 0_u32;
+    let mut trees = Vec::new();
+    for _ in 0..270 {
+        let choices = (0..).map(|_| {
+            // An odd number times what wraps round: every threshold once, in no order.
+            threshold = threshold.wrapping_add(1);
+            (true, (threshold % 3) as u8, threshold.wrapping_mul(2_654_435_761), (threshold % 1_000) as i32)
+        });
+        let mut nodes = Vec::new();
+        grow_of(&mut { choices }, 0, &mut nodes, &|threshold| f64::from(threshold) / 1e3);
+        trees.push(TreePlain { nodes });
+    }
+    let distinct = trees.iter().flat_map(|tree| &tree.nodes).filter(|node| node.right != 0).count();
+    assert!(distinct > 256 * 255, "{distinct}");
+    let plain = Plain::Ensemble(EnsemblePlain { base: 3, trees: trees.clone() });
+    let model = Model::read(&write(&header(3), &plain)).unwrap();
+    for row in 0..200_u32 {
+        let row: Vec<f64> =
+            (0..3).map(|feature| f64::from((row * 3 + feature).wrapping_mul(40_503_001)) / 1e3).collect();
+        let leaf = |tree: &TreePlain| i64::from(tree.nodes[tree.leaf(&row)].value);
+        let expected = 3 + trees.iter().map(leaf).sum::<i64>();
+        let row: Vec<Option<f64>> = row.into_iter().map(Some).collect();
+        assert_eq!(model.log_odds_units(&row), expected);
+        check_sum(&model, &row, expected).unwrap();
     }
 }
 
