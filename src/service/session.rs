@@ -42,7 +42,7 @@ const SLICE_MESSAGES: usize = 64;
 const TICK: Duration = Duration::from_millis(100);
 /// How long a server may take to end the subscriptions.
 const UNHEARD_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long it may take from there until what it had for them lies in this machine's socket.
+/// How long it may take from there, at least, until what it had for them lies in this machine's socket.
 const LAST_ARRIVALS: Duration = Duration::from_millis(100);
 /// How long the end may take. A broker that does not answer must not keep the service from stopping.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -451,10 +451,12 @@ impl Session<'_> {
         in_time(ended).await?;
         one_turn().await;
         let own = self.work.answering.discovery().own_subject();
+        let asked = Instant::now();
         if !broker::wait_unheard(&self.work.nats, &own, UNHEARD_TIMEOUT) {
             tracing::warn!("the broker did not confirm in time that it sends nothing more");
         }
-        std::thread::sleep(LAST_ARRIVALS);
+        // A broker that took longer to say so also takes longer to hand on what it had.
+        std::thread::sleep(LAST_ARRIVALS.max(asked.elapsed()));
         Ok(())
     }
 }
