@@ -141,7 +141,7 @@ fn roc(points: &[Point]) -> Result<String, String> {
     let last = points.last().copied().unwrap_or_default();
     let rates = |point: &Point| (point.false_alarms / last.false_alarms.max(1.0), point.caught / last.caught.max(1.0));
     let line: Vec<(f64, f64)> = std::iter::once((0.0, 0.0)).chain(thinned(points).map(rates)).collect();
-    unit_chart("false positive rate", "recall", &line, &[(0.0, 0.0), (1.0, 1.0)])
+    unit_chart("false positive rate", "recall", &[(0.0, 0.0), (1.0, 1.0)], &line, &[])
 }
 
 fn precision_recall(points: &[Point]) -> Result<String, String> {
@@ -150,11 +150,17 @@ fn precision_recall(points: &[Point]) -> Result<String, String> {
     let pair =
         |point: &Point| (point.caught / last.caught.max(1.0), point.caught / (point.caught + point.false_alarms));
     let line: Vec<(f64, f64)> = thinned(points).map(pair).collect();
-    unit_chart("recall", "precision", &line, &[(0.0, rate), (1.0, rate)])
+    unit_chart("recall", "precision", &[(0.0, rate), (1.0, rate)], &line, &[])
 }
 
-/// A line over the unit square, and a faint one to compare with.
-fn unit_chart(across: &str, up: &str, line: &[(f64, f64)], faint: &[(f64, f64)]) -> Result<String, String> {
+/// A line or points, each with its size, over the unit square, and a faint line to compare with.
+fn unit_chart(
+    across: &str,
+    up: &str,
+    faint: &[(f64, f64)],
+    line: &[(f64, f64)],
+    points: &[((f64, f64), i32)],
+) -> Result<String, String> {
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
@@ -166,39 +172,25 @@ fn unit_chart(across: &str, up: &str, line: &[(f64, f64)], faint: &[(f64, f64)])
             .map_err(problem)?;
         chart.configure_mesh().x_desc(across).y_desc(up).light_line_style(WHITE).draw().map_err(problem)?;
         chart.draw_series(std::iter::once(PathElement::new(faint.to_vec(), FAINT))).map_err(problem)?;
-        chart.draw_series(std::iter::once(PathElement::new(line.to_vec(), LINE.stroke_width(2)))).map_err(problem)?;
+        if !line.is_empty() {
+            chart
+                .draw_series(std::iter::once(PathElement::new(line.to_vec(), LINE.stroke_width(2))))
+                .map_err(problem)?;
+        }
+        let circle = |(place, size): &((f64, f64), i32)| Circle::new(*place, *size, LINE.filled());
+        chart.draw_series(points.iter().map(circle)).map_err(problem)?;
         area.present().map_err(problem)?;
     }
     Ok(svg)
 }
 
 fn calibration_chart(scored: &[Scored]) -> Result<String, String> {
-    let bins = calibration(scored);
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        let mut chart = ChartBuilder::on(&area)
-            .margin(12)
-            .x_label_area_size(36)
-            .y_label_area_size(44)
-            .build_cartesian_2d(0.0..1.0, 0.0..1.0)
-            .map_err(problem)?;
-        chart
-            .configure_mesh()
-            .x_desc("mean score")
-            .y_desc("share of fraud")
-            .light_line_style(WHITE)
-            .draw()
-            .map_err(problem)?;
-        chart.draw_series(std::iter::once(PathElement::new(vec![(0.0, 0.0), (1.0, 1.0)], FAINT))).map_err(problem)?;
-        let point = |bin: &CalibrationBin| {
-            let size = 3.0 + 1.2 * libm::log10(bin.weight);
-            Circle::new((bin.scores / bin.weight, bin.frauds / bin.weight), size as i32, LINE.filled())
-        };
-        chart.draw_series(bins.iter().filter(|bin| bin.weight > 0.0).map(point)).map_err(problem)?;
-        area.present().map_err(problem)?;
-    }
-    Ok(svg)
+    let point = |bin: &CalibrationBin| {
+        let size = 3.0 + 1.2 * libm::log10(bin.weight);
+        ((bin.scores / bin.weight, bin.frauds / bin.weight), size as i32)
+    };
+    let points: Vec<_> = calibration(scored).iter().filter(|bin| bin.weight > 0.0).map(point).collect();
+    unit_chart("mean score", "share of fraud", &[(0.0, 0.0), (1.0, 1.0)], &[], &points)
 }
 
 fn score_chart(scored: &[Scored]) -> Result<String, String> {
