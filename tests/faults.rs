@@ -3,6 +3,8 @@
 
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "faults/stream.rs"]
+mod stream;
 #[path = "faults/world.rs"]
 mod world;
 

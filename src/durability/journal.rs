@@ -8,7 +8,11 @@
 use std::{collections::VecDeque, io, mem};
 
 use super::{
-    record::{ReleaseNote, push_label, push_list_change, push_outcome, push_release, push_transaction},
+    position::{StreamMark, StreamPosition},
+    record::{
+        ReleaseNote, push_label, push_list_change, push_origin, push_outcome, push_release, push_stream_mark,
+        push_transaction,
+    },
     replay::{FileInfo, Found, file_name},
     segment::{Framing, push_header},
     storage::Storage,
@@ -88,6 +92,14 @@ pub struct Journal<S> {
     preamble: Vec<u8>,
     is_preamble_stale: bool,
     ending: Vec<u8>,
+    /// Where the next input comes from.
+    origin: Option<StreamPosition>,
+    /// How far the stream has been worked off, with what is in `framing`.
+    mark: StreamMark,
+    /// The same as the records up to here tell it.
+    told_mark: StreamMark,
+    /// The same as what is written tells it.
+    written_mark: StreamMark,
     highest_ms: i64,
     health: Health,
     is_dirty: bool,
@@ -119,6 +131,10 @@ impl<S: Storage> Journal<S> {
             preamble: Vec::new(),
             is_preamble_stale: true,
             ending: ReleaseNote::of(release).ending,
+            origin: None,
+            mark: found.stream,
+            told_mark: found.stream,
+            written_mark: found.stream,
             highest_ms,
             health: Health::Fine,
             is_dirty: false,
@@ -133,6 +149,23 @@ impl<S: Storage> Journal<S> {
             journal.fail(error, now_ms, false);
         }
         journal
+    }
+
+    /// Tells where the inputs that are added from now on come from. A place on a stream is done with, whether something
+    /// is added or not.
+    pub fn come_from(&mut self, origin: Option<StreamPosition>) {
+        self.origin = origin;
+        self.mark.taken = origin.or(self.mark.taken);
+    }
+
+    /// Tells up to which record the verdicts of the stream are published.
+    pub fn confirm(&mut self, record: u64) {
+        self.mark.confirmed_record = self.mark.confirmed_record.max(record);
+    }
+
+    /// How far the stream has been worked off.
+    pub fn mark(&self) -> StreamMark {
+        self.mark
     }
 
     /// Adds a transaction with its answer.
@@ -176,11 +209,28 @@ impl<S: Storage> Journal<S> {
     }
 
     fn add(&mut self, push: impl FnOnce(&mut Vec<u8>)) {
-        self.framing.add(self.next_sequence, true, push);
+        let origin = self.origin;
+        self.framing.add(self.next_sequence, true, |out| {
+            if let Some(origin) = origin {
+                push_origin(out, origin);
+            }
+            push(out);
+        });
+        self.told_mark.taken = origin.or(self.told_mark.taken);
         self.next_sequence += 1;
         self.pending += 1;
         // A label is about a transaction of before: it is kept as long as the transactions that came with it.
         self.pending_newest_ms = self.pending_newest_ms.max(self.highest_ms);
+    }
+
+    /// Adds how far the stream has been worked off, where that is not known from what was added.
+    fn add_mark(&mut self) {
+        let mark = self.mark;
+        if mark != self.told_mark {
+            self.origin = None;
+            self.add(|out| push_stream_mark(out, mark));
+            self.told_mark = mark;
+        }
     }
 
     /// Writes what was added. Whether it may be spoken of.
@@ -240,6 +290,9 @@ impl<S: Storage> Journal<S> {
                 Err(error) => self.fail(error, now_ms, false),
             }
         }
+        if !self.is_failing() {
+            self.add_mark();
+        }
         self.commit(now_ms, release)
     }
 
@@ -248,6 +301,7 @@ impl<S: Storage> Journal<S> {
         if matches!(self.health, Health::Failing { .. }) {
             self.health = Health::Failing { retry_at_ms: now_ms, must_sync: false };
         }
+        self.add_mark();
         let is_written = self.commit(now_ms, release);
         if self.is_dirty {
             self.begin_sync(now_ms);
@@ -301,6 +355,7 @@ impl<S: Storage> Journal<S> {
 
     fn forget_pending(&mut self) {
         self.framing.clear();
+        self.written_mark = self.told_mark;
         self.highest_ms = self.highest_ms.max(self.pending_newest_ms);
         (self.pending, self.pending_newest_ms) = (0, i64::MIN);
     }
@@ -348,6 +403,9 @@ impl<S: Storage> Journal<S> {
         let mut framing = Framing::default();
         for record in frames_of(&self.preamble) {
             framing.add(first_sequence, false, |out| out.extend_from_slice(record));
+        }
+        if self.written_mark != StreamMark::default() {
+            framing.add(first_sequence, false, |out| push_stream_mark(out, self.written_mark));
         }
         framing.close();
         start.extend_from_slice(framing.bytes());

@@ -2,6 +2,7 @@
 //! given the time, start no thread and score nothing.
 
 mod encoding;
+pub mod position;
 pub mod record;
 pub mod segment;
 pub mod storage;

@@ -8,7 +8,10 @@ use std::{
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::encoding::{Taking, push_bytes, push_number, push_signed, push_text};
+use super::{
+    encoding::{Taking, push_bytes, push_number, push_signed, push_text},
+    position::{StreamMark, StreamPosition, push_mark, push_position, take_mark, take_position},
+};
 use crate::scoring::{
     field::{AttributeSchema, CHANNELS, CHECK_RESULTS, ENTRY_MODES, Field, FieldType, Value},
     money::{Country, Currency},
@@ -24,6 +27,9 @@ const OUTCOME: u8 = 2;
 const LABEL: u8 = 3;
 const LIST_CHANGE: u8 = 4;
 const RELEASE: u8 = 5;
+/// Before the kind of an input that came from a stream.
+const FROM_STREAM: u8 = 6;
+const MARK: u8 = 7;
 
 /// Attributes that a record may have: as many as a configuration may declare.
 const ATTRIBUTES_MAX: u64 = 256;
@@ -44,6 +50,8 @@ pub enum Record<'a> {
     ListChange(ListChange<'a>),
     /// Another release took over.
     Release(ReleaseNote),
+    /// How far the stream has been worked off.
+    Mark(StreamMark),
 }
 
 /// A transaction with the answer it got.
@@ -58,6 +66,8 @@ pub struct Answered<'a> {
     pub amount_base_minor: Option<i64>,
     /// The answer's JSON, byte for byte.
     pub body: Vec<u8>,
+    /// Where on the stream it came from; `None` for a request.
+    pub origin: Option<StreamPosition>,
 }
 
 /// What later records need to know of the release that was in force.
@@ -125,6 +135,24 @@ impl Reading {
     pub fn note(&self) -> &ReleaseNote {
         &self.note
     }
+}
+
+/// Appends where the input that follows came from.
+pub fn push_origin(out: &mut Vec<u8>, origin: StreamPosition) {
+    out.push(FROM_STREAM);
+    push_position(out, origin);
+}
+
+/// Appends how far the stream has been worked off.
+pub fn push_stream_mark(out: &mut Vec<u8>, mark: StreamMark) {
+    out.push(MARK);
+    push_mark(out, mark);
+}
+
+/// Where the input of a record came from.
+pub fn origin(bytes: &[u8]) -> Option<StreamPosition> {
+    let mut taking = Taking(bytes);
+    if taking.byte()? == FROM_STREAM { take_position(&mut taking) } else { None }
 }
 
 /// Appends a transaction with its answer. `ending` is what the release's bodies end with.
@@ -347,19 +375,30 @@ impl<'a> Record<'a> {
     /// The record of some bytes. `None` where they are none of this version, which a checksum has ruled out before.
     pub fn read(bytes: &'a [u8], reading: Option<&Reading>) -> Option<Self> {
         let mut taking = Taking(bytes);
-        let record = match taking.byte()? {
-            TRANSACTION => Self::Transaction(Box::new(take_transaction(&mut taking, reading?)?)),
+        let mut kind = taking.byte()?;
+        let mut origin = None;
+        if kind == FROM_STREAM {
+            origin = Some(take_position(&mut taking)?);
+            kind = taking.byte()?;
+        }
+        let record = match kind {
+            TRANSACTION => Self::Transaction(Box::new(take_transaction(&mut taking, reading?, origin)?)),
             OUTCOME => Self::Outcome(take_outcome(&mut taking)?),
             LABEL => Self::Label(take_label(&mut taking)?),
             LIST_CHANGE => Self::ListChange(take_list_change(&mut taking)?),
             RELEASE => Self::Release(take_release(&mut taking)?),
+            MARK => Self::Mark(take_mark(&mut taking)?),
             _ => return None,
         };
         taking.0.is_empty().then_some(record)
     }
 }
 
-fn take_transaction<'a>(taking: &mut Taking<'a>, reading: &Reading) -> Option<Answered<'a>> {
+fn take_transaction<'a>(
+    taking: &mut Taking<'a>,
+    reading: &Reading,
+    origin: Option<StreamPosition>,
+) -> Option<Answered<'a>> {
     let [tier, decision, kind] = taking.array()?;
     let (processor, card, id) = (taking.borrowed()?, taking.text()?, taking.text()?);
     let (time, amount_minor) = (taking.time()?, i64::try_from(taking.number()?).ok()?);
@@ -387,7 +426,7 @@ fn take_transaction<'a>(taking: &mut Taking<'a>, reading: &Reading) -> Option<An
         _ => return None,
     };
     let (tier, decision) = (*Tier::ALL.get(usize::from(tier))?, *Decision::ALL.get(usize::from(decision))?);
-    Some(Answered { transaction, tier, decision, amount_base_minor, body })
+    Some(Answered { transaction, tier, decision, amount_base_minor, body, origin })
 }
 
 fn take_currency(taking: &mut Taking<'_>) -> Option<Currency> {

@@ -4,7 +4,8 @@
 use std::io;
 
 use super::{
-    record::{Answered, Reading, Record, ReleaseNote},
+    position::StreamMark,
+    record::{Answered, Reading, Record, ReleaseNote, origin},
     segment::{FORMAT_VERSION, Frame, Header, Part, parts, read_header},
     storage::Storage,
 };
@@ -69,6 +70,8 @@ pub struct Found {
     pub torn_bytes: u64,
     /// The release of the last records.
     pub release: Option<ReleaseNote>,
+    /// How far the stream had been worked off.
+    pub stream: StreamMark,
 }
 
 impl Found {
@@ -197,11 +200,18 @@ impl Reader<'_> {
         self.expected = Some(expected.max(frame.first_sequence + u64::from(frame.records)));
         for (place, bytes) in (0_u64..).zip(frame.iter()) {
             let sequence = frame.first_sequence + place;
+            if (is_preamble || sequence >= expected)
+                && let Some(position) = origin(bytes)
+            {
+                self.found.stream.taken = Some(position);
+            }
             if !is_preamble && (sequence < expected || sequence <= self.after_sequence) {
                 self.found.repeated += u64::from(sequence > self.after_sequence);
-                // The release of later records is still to be known.
-                if let Some(Record::Release(note)) = Record::read(bytes, self.reading.as_ref()) {
-                    self.reading = Some(Reading::new(note, self.schema));
+                // What later records build on is still to be known.
+                match Record::read(bytes, self.reading.as_ref()) {
+                    Some(Record::Release(note)) => self.reading = Some(Reading::new(note, self.schema)),
+                    Some(Record::Mark(mark)) if sequence >= expected => self.found.stream = mark,
+                    _ => {}
                 }
                 continue;
             }
@@ -215,8 +225,10 @@ impl Reader<'_> {
             if !is_preamble && let Some(file) = self.found.files.last_mut() {
                 file.newest_ms = file.newest_ms.max(self.highest_ms);
             }
-            if let Record::Release(note) = &record {
-                self.reading = Some(Reading::new(note.clone(), self.schema));
+            match &record {
+                Record::Release(note) => self.reading = Some(Reading::new(note.clone(), self.schema)),
+                Record::Mark(mark) => self.found.stream = *mark,
+                _ => {}
             }
             self.found.records += u64::from(!is_preamble);
             let number = (!is_preamble).then_some(sequence);
@@ -254,7 +266,7 @@ pub fn restore(scorer: &mut Scorer, record: &Record<'_>, reading: Option<&Readin
         Record::Outcome(outcome) => Input::Outcome(outcome),
         Record::Label(label) => Input::Label(label),
         Record::ListChange(change) => Input::ListChange(change),
-        Record::Release(_) => return,
+        Record::Release(_) | Record::Mark(_) => return,
     };
     match (scorer.apply(input), record) {
         (Output::Refused(Refusal { .. }), _) => replayed.refused += 1,

@@ -11,7 +11,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::encoding::{Taking, push_number};
 
 /// The version of the format that is written. A reader refuses a later one.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+/// The oldest version that is read. Version 1 knew no streams, and is otherwise the same.
+const FORMAT_VERSION_MIN: u32 = 1;
 /// Bytes of a file before its first frame.
 pub const HEADER_BYTES: usize = 28;
 /// Bytes of a frame before its records.
@@ -56,7 +58,7 @@ pub fn read_header(bytes: &[u8]) -> Header {
         let (first_sequence, checksum) = (u64::from_le_bytes(taking.array()?), u64::from_le_bytes(taking.array()?));
         let is_good = mark == *FILE_MARK && checksum == xxh3_64(&bytes[..HEADER_BYTES - 8]);
         is_good.then_some(match version {
-            FORMAT_VERSION => Header::Good { first_sequence },
+            FORMAT_VERSION_MIN..=FORMAT_VERSION => Header::Good { first_sequence },
             other => Header::Version(other),
         })
     };

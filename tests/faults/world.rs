@@ -464,6 +464,7 @@ impl World {
                 Record::Outcome(outcome) => drop(twin.apply(Input::Outcome(outcome))),
                 Record::Label(label) => drop(twin.apply(Input::Label(label))),
                 Record::ListChange(change) => drop(twin.apply(Input::ListChange(change))),
+                Record::Mark(_) => {}
                 Record::Release(note) => {
                     if twin.release().versions.rules != note.rules {
                         drop(twin.apply(Input::Reload(Box::new(release(versions[&note.rules])))));
