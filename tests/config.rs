@@ -255,6 +255,7 @@ fn the_documented_example_is_every_key_at_its_default() {
         |config: &Config| (config.nats.subscription_capacity, config.nats.client_capacity, config.nats.queue_max);
     assert_eq!(capacities(&documented), capacities(&defaults));
     assert_eq!(documented.subjects, defaults.subjects);
+    assert_eq!(documented.stream, defaults.stream);
     assert_eq!(documented.http, defaults.http);
     let dir = defaults.durability.dir.as_deref().map(|dir| Path::new("etc").join(dir));
     assert_eq!(documented.durability, DurabilityConfig { dir, ..defaults.durability });

@@ -9,6 +9,7 @@ mod known;
 mod reader;
 mod policy;
 mod segments;
+mod stream;
 mod sections;
 mod restart;
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub nats: NatsConfig,
     /// Where the service listens for messages and publishes verdicts.
     pub subjects: SubjectRoots,
+    /// What JetStream keeps of what comes in and goes out.
+    pub stream: StreamConfig,
     /// The port of metrics and health.
     pub http: HttpConfig,
     /// What outlives the process, and where.
@@ -125,6 +128,46 @@ pub struct SubjectRoots {
     pub list: String,
     /// Requests to reload: this subject itself.
     pub reload: String,
+    /// The stream path in: `<txn>.<processor>.<card>`, and `.outcome` or `.label` behind that.
+    pub txn: String,
+    /// What of the stream path could not be scored: `<refused>.<processor>`.
+    pub refused: String,
+}
+
+/// What JetStream keeps of what comes in and goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamConfig {
+    /// Whether there is a stream path at all.
+    pub is_enabled: bool,
+    /// Whether streams that are missing are made; those that are there are only compared.
+    pub may_create: bool,
+    /// The stream of transactions, outcomes and labels.
+    pub name: String,
+    /// The consumer that reads it.
+    pub consumer: String,
+    /// The stream of verdicts; `None` where nobody stores them.
+    pub verdicts: Option<String>,
+    /// Where the broker keeps both.
+    pub storage: StreamStorage,
+    /// How many brokers keep each.
+    pub replicas: usize,
+    /// How long what comes in is kept.
+    pub max_age_ms: i64,
+    /// How much of it; 0 for no bound.
+    pub max_bytes: usize,
+    /// How long verdicts are kept.
+    pub verdicts_max_age_ms: i64,
+    /// How much of them; 0 for no bound.
+    pub verdicts_max_bytes: usize,
+}
+
+/// Where a broker keeps a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamStorage {
+    /// On its disk.
+    File,
+    /// In its memory.
+    Memory,
 }
 
 /// What keeps a fatal edit out.

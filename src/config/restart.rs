@@ -9,12 +9,25 @@ impl Config {
     #[must_use]
     pub fn taken_over_by(self, running: &Self) -> (Self, Vec<&'static str>) {
         // Taken apart without `..`, so that a new section does not compile until it is thought of here.
-        let Self { settings, skew_ms, rules: _, model: _, nats, subjects, http, durability, log, guard, file: _ } =
-            &self;
+        let Self {
+            settings,
+            skew_ms,
+            rules: _,
+            model: _,
+            nats,
+            subjects,
+            stream,
+            http,
+            durability,
+            log,
+            guard,
+            file: _,
+        } = &self;
         let parts = [
             ("[windows]", settings.windows == running.settings.windows && *skew_ms == running.skew_ms),
             ("[nats]", nats.is_same(&running.nats)),
             ("[subjects]", *subjects == running.subjects),
+            ("[stream]", *stream == running.stream),
             ("[http]", *http == running.http),
             ("[durability]", *durability == running.durability),
             ("[log]", *log == running.log),

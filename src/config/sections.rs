@@ -14,6 +14,7 @@ use super::{
     reader::{Given, Reader},
     segments,
     source::Sources,
+    stream,
 };
 use crate::scoring::{
     field::{AttributeSchema, FieldType},
@@ -56,6 +57,7 @@ fn read_all(reader: &mut Reader) -> Config {
         model: model(reader),
         nats: nats(reader),
         subjects: subjects(reader),
+        stream: stream::read(reader),
         http: http(reader),
         durability: durability(reader),
         log: log(reader),
@@ -297,6 +299,8 @@ fn subjects(reader: &mut Reader) -> SubjectRoots {
         label: one("label"),
         list: one("list"),
         reload: one("reload"),
+        txn: one("txn"),
+        refused: one("refused"),
     }
 }
 

@@ -1,12 +1,14 @@
 //! From a message to its answer and the verdict's copy: the scoring core with what one delivery adds to it. It reads no
 //! subscription; what it says goes to an outbox.
 
+mod streamed;
+
 use std::{
     sync::{Arc, mpsc::Sender},
     time::Instant,
 };
 
-use async_nats::{HeaderMap, HeaderName, HeaderValue, Message};
+use async_nats::{HeaderMap, HeaderName, HeaderValue, Message, message::OutboundMessage};
 use bytes::Bytes;
 
 use super::{
@@ -27,7 +29,7 @@ use crate::scoring::{
     scorer::{Input, Output, Scorer},
     time::Span,
     transaction::{ListChange, Transaction},
-    verdict::{Tier, Verdict},
+    verdict::{Decision, Tier},
     wire::{Route, decode_label, decode_list_change, decode_outcome, decode_reload, decode_transaction},
 };
 
@@ -68,6 +70,8 @@ pub struct Answering {
     /// How often a release has taken over.
     releases: u64,
     notices: Sender<Notice>,
+    /// Whether verdicts carry the identity by which a stream stores each once.
+    is_identifying: bool,
 }
 
 /// What answers are written with, used again and again.
@@ -81,6 +85,8 @@ struct Voice {
 struct Answer {
     body: Bytes,
     is_repeated: bool,
+    /// The copy of a new verdict, for whoever listens.
+    copy: Option<OutboundMessage>,
 }
 
 impl Answering {
@@ -115,6 +121,7 @@ impl Answering {
             latest,
             releases: 0,
             notices,
+            is_identifying: false,
         }
     }
 
@@ -131,11 +138,6 @@ impl Answering {
     /// Takes a server's limit on what it accepts.
     pub fn limit_payload(&mut self, max_bytes: usize) {
         self.payload_max_bytes = max_bytes;
-    }
-
-    /// Brings back what the journal holds. To be called before anything is answered.
-    pub fn recover(&mut self, now_ms: i64) -> Result<(), String> {
-        self.keeper.recover(&mut self.scorer, now_ms)
     }
 
     /// Writes what was answered to the journal; answers that are not in it leave the outbox until they are.
@@ -257,10 +259,12 @@ impl Answering {
         let is_measured = self.answered.is_multiple_of(STAGES_EVERY);
         self.answered += 1;
         let Self { scorer, keeper, voice, pace, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
-        let mut core = Core { scorer, keeper, subjects, metrics, tally, skew_ms: *skew_ms };
+        let is_identifying = self.is_identifying;
+        let mut core = Core { scorer, keeper, subjects, metrics, tally, skew_ms: *skew_ms, is_identifying };
         let transaction = core.decode(&request.payload, route, now)?;
         let decoded = if is_measured { Instant::now() } else { now.instant };
-        let answer = core.apply(&transaction, tier, voice, out)?;
+        let answer = core.apply(&transaction, tier, voice)?;
+        out.append_one(answer.copy);
         if !answer.is_repeated {
             latest.keep(&request.payload, route.processor, *releases, core.scorer);
         }
@@ -292,13 +296,15 @@ impl Answering {
         body.clear();
         body.push(b'[');
         let Self { scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
+        let is_identifying = self.is_identifying;
         for (place, element) in elements.into_iter().enumerate() {
             if place > 0 {
                 body.push(b',');
             }
-            let mut core = Core { scorer, keeper, subjects, metrics, tally, skew_ms: *skew_ms };
+            let mut core = Core { scorer, keeper, subjects, metrics, tally, skew_ms: *skew_ms, is_identifying };
             let answered = match core.decode(element, route, now) {
-                Ok(transaction) => core.apply(&transaction, tier, voice, out).map(|answer| {
+                Ok(transaction) => core.apply(&transaction, tier, voice).map(|answer| {
+                    out.append_one(answer.copy);
                     body.extend_from_slice(&answer.body);
                     if !answer.is_repeated {
                         latest.keep(element, route.processor, *releases, core.scorer);
@@ -399,11 +405,15 @@ fn refused(refusal: &Refusal, took: std::time::Duration) -> (HeaderMap, Vec<u8>)
     let mut body = Vec::new();
     refusal.encode(&mut body);
     let mut headers = HeaderMap::new();
+    error_headers(refusal, &mut headers);
+    headers.insert(LATENCY, HeaderValue::from(microseconds(took)));
+    (headers, body)
+}
+
+fn error_headers(refusal: &Refusal, headers: &mut HeaderMap) {
     let code = HeaderValue::from(refusal.class.status());
     headers.insert(const { HeaderName::from_static("Nats-Service-Error-Code") }, code);
     headers.insert(const { HeaderName::from_static("Nats-Service-Error") }, header_text(&refusal.message));
-    headers.insert(LATENCY, HeaderValue::from(microseconds(took)));
-    (headers, body)
 }
 
 fn applied(output: Output<'_>) -> Result<(), Refusal> {
@@ -418,6 +428,7 @@ struct Core<'w> {
     metrics: &'w Metrics,
     tally: &'w mut Tally,
     skew_ms: i64,
+    is_identifying: bool,
 }
 
 impl Core<'_> {
@@ -431,26 +442,21 @@ impl Core<'_> {
         Ok(transaction)
     }
 
-    /// The answer of the core, with the copy of a new verdict on its way.
-    fn apply(
-        &mut self,
-        transaction: &Transaction<'_>,
-        tier: Tier,
-        voice: &mut Voice,
-        out: &mut Outbox,
-    ) -> Result<Answer, Refusal> {
+    /// The answer of the core, with the copy of a new verdict.
+    fn apply(&mut self, transaction: &Transaction<'_>, tier: Tier, voice: &mut Voice) -> Result<Answer, Refusal> {
         match self.scorer.apply(Input::Transaction { transaction, tier }) {
             Output::Verdict { body, verdict } => {
                 self.tally.verdict(self.metrics, verdict, transaction.unknown_fields);
                 let body = Bytes::copy_from_slice(body);
                 let decided = (verdict.tier, verdict.decision);
-                publish(self.subjects, transaction, verdict, body.clone(), voice, out);
+                let copy = (body.clone(), self.is_identifying);
+                let copy = copy_of(self.subjects, transaction, verdict.decision, copy, voice);
                 self.keeper.transaction(transaction, decided, &body, self.scorer.release());
-                Ok(Answer { body, is_repeated: false })
+                Ok(Answer { body, is_repeated: false, copy: Some(copy) })
             }
             Output::Duplicate { body } => {
                 self.tally.duplicate();
-                Ok(Answer { body: Bytes::copy_from_slice(body), is_repeated: true })
+                Ok(Answer { body: Bytes::copy_from_slice(body), is_repeated: true, copy: None })
             }
             Output::Refused(refusal) => Err(refusal),
             Output::Applied => Err(Refusal::of(RefusalClass::BadInput, "not_scored", "the transaction was not scored")),
@@ -458,15 +464,14 @@ impl Core<'_> {
     }
 }
 
-/// Publishes the copy of a verdict, for a review desk and whoever else listens.
-fn publish(
+/// The copy of a verdict, for a review desk and whoever else listens.
+fn copy_of(
     subjects: &Subjects,
     transaction: &Transaction<'_>,
-    verdict: &Verdict,
-    body: Bytes,
+    decision: Decision,
+    (payload, is_identified): (Bytes, bool),
     voice: &mut Voice,
-    out: &mut Outbox,
-) {
+) -> OutboundMessage {
     let mut headers = HeaderMap::new();
     headers.insert(const { HeaderName::from_static("Fraud-Card") }, &*transaction.card);
     headers.insert(const { HeaderName::from_static("Fraud-Time") }, voice.time.write(transaction.time));
@@ -476,7 +481,12 @@ fn publish(
     if let Some(merchant) = &transaction.merchant {
         headers.insert(const { HeaderName::from_static("Fraud-Merchant") }, header_text(merchant));
     }
-    out.publish(subjects.verdict(&transaction.processor, verdict.decision), headers, body);
+    if is_identified {
+        let identity = streamed::message_id(&transaction.processor, &transaction.card, &transaction.id);
+        headers.insert(streamed::MESSAGE_ID, identity);
+    }
+    let subject = subjects.verdict(&transaction.processor, decision);
+    OutboundMessage { subject, reply: None, payload, headers: Some(headers) }
 }
 
 fn reply(request: &Message, body: Bytes, is_repeated: bool, took: std::time::Duration, out: &mut Outbox) {

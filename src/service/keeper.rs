@@ -5,12 +5,14 @@ use std::{mem, sync::Arc, time::Instant};
 
 use async_nats::message::OutboundMessage;
 
-use super::{metrics::Metrics, outbox::Outbox};
+use super::{ledger::Settled, metrics::Metrics, outbox::Outbox};
 use crate::{
     config::{DurabilityConfig, OnFailure},
     durability::{
         folder::{Folder, FolderError},
         journal::{Journal, JournalEvent, JournalSettings},
+        position::{StreamMark, StreamPosition},
+        record::Record,
         replay::{self, Found, Replayed},
         storage::AnyStorage,
     },
@@ -31,6 +33,8 @@ pub struct Keeper {
     is_added: bool,
     /// What may be said only once everything that was added is written.
     held: Vec<OutboundMessage>,
+    /// The same of the stream.
+    held_settled: Vec<Settled>,
 }
 
 enum State {
@@ -44,7 +48,7 @@ enum State {
 impl Keeper {
     /// Nothing outlives the process.
     pub fn off(metrics: Arc<Metrics>) -> Self {
-        Self { state: State::Off, metrics, is_added: false, held: Vec::new() }
+        Self { state: State::Off, metrics, is_added: false, held: Vec::new(), held_settled: Vec::new() }
     }
 
     /// A journal over a disk that nobody else has.
@@ -77,13 +81,22 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// Reads the journal into a scorer without a past, and begins to write.
-    pub fn recover(&mut self, scorer: &mut Scorer, now_ms: i64) -> Result<(), String> {
+    /// Reads the journal into a scorer without a past, and begins to write. `see` is shown every record that has a
+    /// number.
+    pub fn recover(
+        &mut self,
+        scorer: &mut Scorer,
+        now_ms: i64,
+        mut see: impl FnMut(u64, &Record<'_>),
+    ) -> Result<(), String> {
         let State::Taken(mut storage, settings) = mem::replace(&mut self.state, State::Off) else { return Ok(()) };
         let since = Instant::now();
         let schema = scorer.release().settings.schema.clone();
         let mut replayed = Replayed::default();
-        let found = replay::read(&mut storage, &schema, 0, |_, record, reading| {
+        let found = replay::read(&mut storage, &schema, 0, |number, record, reading| {
+            if let Some(number) = number {
+                see(number, &record);
+            }
             replay::restore(scorer, &record, reading, &mut replayed);
             true
         });
@@ -116,6 +129,30 @@ impl Keeper {
         metrics.journal_replayed.inc_by(*records);
         metrics.journal_lost.inc_by(lost.saturating_add(*unreadable));
         metrics.journal_damage.inc_by(found.damage.len() as u64);
+    }
+
+    /// Tells where the inputs that are added from now on come from.
+    pub fn come_from(&mut self, origin: Option<StreamPosition>) {
+        if let State::Writing(journal) = &mut self.state {
+            journal.come_from(origin);
+        }
+    }
+
+    /// Tells up to which record the verdicts of the stream are published.
+    pub fn confirm(&mut self, record: u64) {
+        if let State::Writing(journal) = &mut self.state {
+            journal.confirm(record);
+        }
+    }
+
+    /// How far the stream has been worked off.
+    pub fn mark(&self) -> StreamMark {
+        if let State::Writing(journal) = &self.state { journal.mark() } else { StreamMark::default() }
+    }
+
+    /// The number of the next record; 0 without a journal.
+    pub fn next_record(&self) -> u64 {
+        if let State::Writing(journal) = &self.state { journal.next_sequence() } else { 0 }
     }
 
     /// Adds a transaction with its answer.
@@ -181,6 +218,7 @@ impl Keeper {
             self.release_held(out);
         } else {
             self.held.append(&mut out.exchange(Vec::new()));
+            self.held_settled.append(&mut out.take_settled());
         }
     }
 
@@ -208,12 +246,15 @@ impl Keeper {
             && let Some(refusal) = refusal
         {
             self.held.retain_mut(|message| refuse(&refusal, message));
+            // What came by the stream is read from there again.
+            self.held_settled.clear();
         }
         self.release_held(out);
         self.tell_events();
     }
 
     fn release_held(&mut self, out: &mut Outbox) {
+        out.settle_first(mem::take(&mut self.held_settled));
         if !self.held.is_empty() {
             let mut waiting = out.exchange(mem::take(&mut self.held));
             out.append(&mut waiting);

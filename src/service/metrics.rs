@@ -11,7 +11,7 @@ use prometheus::{
 };
 use rustc_hash::FxHashMap;
 
-use super::subjects::Kind;
+use super::{stream_metrics::StreamMetrics, subjects::Kind};
 use crate::scoring::{
     refusal::Refusal,
     scorer::Scorer,
@@ -125,6 +125,8 @@ pub struct Metrics {
     pub journal_lost: IntCounter,
     /// Damaged places in it.
     pub journal_damage: IntCounter,
+    /// The stream path.
+    pub stream: StreamMetrics,
     ready: IntGauge,
     release: IntGaugeVec,
     /// Edits looked at, by what came of them.
@@ -281,6 +283,7 @@ impl Metrics {
                 .counter("gavel_journal_lost_total", "Inputs found missing from the journal at the start.")?,
             journal_damage: made
                 .counter("gavel_journal_damage_total", "Damaged places found in the journal at the start.")?,
+            stream: StreamMetrics::new(&registry)?,
             ready: made.gauge("gavel_ready", "Whether requests are served.")?,
             release: made.gauges(
                 "gavel_release_info",

@@ -2,8 +2,11 @@
 
 pub mod broker;
 pub mod subjects;
+pub mod ledger;
+pub mod link;
 pub mod outbox;
 pub mod queue;
+pub mod stream_metrics;
 pub mod metrics;
 mod timetext;
 mod batch;
@@ -14,6 +17,7 @@ pub mod handover;
 pub mod answering;
 pub mod session;
 pub mod worker;
+pub mod stream;
 pub mod reload;
 pub mod http;
 pub mod client;

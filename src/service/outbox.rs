@@ -3,10 +3,13 @@
 use async_nats::{HeaderMap, HeaderValue, Subject, message::OutboundMessage};
 use bytes::Bytes;
 
+use super::ledger::Settled;
+
 /// Answers and copies of verdicts, in their order.
 #[derive(Default)]
 pub struct Outbox {
     waiting: Vec<OutboundMessage>,
+    settled: Vec<Settled>,
 }
 
 impl Outbox {
@@ -16,9 +19,30 @@ impl Outbox {
         self.waiting.push(OutboundMessage { subject, reply: None, payload, headers });
     }
 
+    /// Adds a message that was made elsewhere, if there is one.
+    pub fn append_one(&mut self, message: Option<OutboundMessage>) {
+        self.waiting.extend(message);
+    }
+
     /// Adds messages that were made elsewhere.
     pub fn append(&mut self, messages: &mut Vec<OutboundMessage>) {
         self.waiting.append(messages);
+    }
+
+    /// Adds what came of a message of the stream.
+    pub fn settle(&mut self, settled: Settled) {
+        self.settled.push(settled);
+    }
+
+    /// Adds what came of messages of the stream before all that waits.
+    pub fn settle_first(&mut self, mut settled: Vec<Settled>) {
+        settled.append(&mut self.settled);
+        self.settled = settled;
+    }
+
+    /// Takes out what came of messages of the stream.
+    pub fn take_settled(&mut self) -> Vec<Settled> {
+        std::mem::take(&mut self.settled)
     }
 
     /// How many messages wait.

@@ -14,9 +14,11 @@ use super::{
     handover::Latest,
     http,
     keeper::Keeper,
+    link,
     metrics::Metrics,
     reload::{Reloader, Serving},
     session::State,
+    stream::Reader,
     subjects::Subjects,
     worker::Worker,
 };
@@ -59,6 +61,7 @@ pub struct Service {
     http_address: SocketAddr,
     http: JoinHandle<io::Result<()>>,
     end_http: oneshot::Sender<()>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Service {
@@ -82,15 +85,25 @@ impl Service {
         let latest = Latest::new(kept_max);
         let scorer = Scorer::new(release);
         let kept = (latest, asks);
-        let answering = Answering::new(scorer, keeper, subjects, config.skew_ms, metrics.clone(), discovery, kept);
-        let worker = Worker::start(config.nats.clone(), answering, metrics.clone()).map_err(ServiceError::Thread)?;
+        let mut answering =
+            Answering::new(scorer, keeper, subjects.clone(), config.skew_ms, metrics.clone(), discovery, kept);
+        let (stream, readers_end) = config.stream.is_enabled.then(link::link).unzip();
+        if stream.is_some() {
+            answering.identify_verdicts();
+        }
+        let worker =
+            Worker::start(config.nats.clone(), answering, metrics.clone(), stream).map_err(ServiceError::Thread)?;
+        let reader = readers_end.map(|link| {
+            let reader = Reader::new(config, subjects, link, worker.commands(), metrics.clone());
+            tokio::spawn(reader.run())
+        });
         let follow = |flags| Reloader::start(flags, serving, worker.commands(), metrics.clone(), asked);
         let reloader = followed.map(follow).transpose().map_err(ServiceError::Thread)?;
 
         let (end_http, ended) = oneshot::channel();
         let served = http::serve(listener, metrics.clone(), async move { drop(ended.await) });
         let http = tokio::spawn(served);
-        Ok(Self { worker, _reloader: reloader, metrics, http_address, http, end_http })
+        Ok(Self { worker, _reloader: reloader, metrics, http_address, http, end_http, reader })
     }
 
     /// Where metrics and health are.
@@ -128,6 +141,9 @@ impl Service {
     /// Stops: everything that was received is answered first. The port stays open until then.
     pub async fn stop(self) -> Result<(), ServiceError> {
         let last = self.worker.drain().await;
+        if let Some(reader) = self.reader {
+            reader.abort();
+        }
         // The port's task may have ended with an error already; there is nothing left to end then.
         let _ = self.end_http.send(());
         self.http.abort();

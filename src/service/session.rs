@@ -2,6 +2,7 @@
 //! order, and that is the order in which messages are answered.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     io, mem,
     pin::pin,
@@ -25,6 +26,7 @@ use super::{
     answering::{Answering, Moment},
     broker::{self, Broker},
     handover::{Latest, Swapped},
+    link::{StreamLink, Streamed},
     metrics::Metrics,
     outbox::Outbox,
     queue::{Queue, Received},
@@ -38,6 +40,13 @@ use crate::{
 /// Messages answered between two looks at the subscriptions: some 200 µs of work, so that what arrives is stamped, and
 /// refused where there is no room for it, while it is fresh.
 const SLICE_MESSAGES: usize = 64;
+/// Messages of the stream that are answered in one turn, while no request waits: they take as long as a request may be
+/// made to wait for them.
+const STREAM_SLICE_MESSAGES: usize = 16;
+/// The same while requests wait. So each goes on, and the requests take little notice.
+const STREAM_SLICE_BUSY_MESSAGES: usize = 4;
+/// How long the end waits for verdicts of the stream to be confirmed. What is not is published again at the next start.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often counts are handed over and the connection is looked after.
 const TICK: Duration = Duration::from_millis(100);
 /// How long a server may take to end the subscriptions.
@@ -61,6 +70,8 @@ pub enum Command {
     Say(Subject, HeaderMap, Bytes),
     /// Answer everything that was received, and end.
     Drain,
+    /// End: somebody has to change something first.
+    Fail(String),
 }
 
 /// What the scoring thread is doing.
@@ -102,8 +113,14 @@ pub struct Work {
     pub metrics: Arc<Metrics>,
     /// Where others see what it does.
     pub state: watch::Sender<State>,
+    /// The stream, if it is read.
+    pub stream: Option<StreamLink>,
+    /// What of it waits.
+    pub streamed: VecDeque<Streamed>,
     /// Whether it has been told to end.
     pub is_draining: bool,
+    /// Why it cannot go on.
+    pub failure: Option<String>,
     /// When the process began.
     pub started: Instant,
 }
@@ -124,6 +141,7 @@ impl Work {
             Command::ListChanges(told) => drop(told.try_send(self.answering.list_changes())),
             Command::Say(subject, headers, payload) => self.outbox.publish(subject, headers, payload),
             Command::Drain => self.is_draining = true,
+            Command::Fail(message) => self.failure = Some(message),
         }
     }
 }
@@ -189,6 +207,7 @@ impl Session<'_> {
             // Without a connection nothing is answered: what is too old by the time there is one has its deadline.
             if self.is_connected {
                 self.answer_slice();
+                self.answer_stream();
             }
             let now_ms = self.work.now_ms();
             self.work.answering.commit(now_ms, &mut self.work.outbox);
@@ -196,7 +215,7 @@ impl Session<'_> {
             if let Some(end) = self.advance().await? {
                 return Ok(end);
             }
-            if !self.work.queue.is_empty() {
+            if !self.work.queue.is_empty() || !self.work.streamed.is_empty() {
                 // The connection lives on this thread too: it reads and writes only when this task lets it.
                 tokio::task::yield_now().await;
             }
@@ -222,6 +241,7 @@ impl Session<'_> {
         poll_fn(|context| {
             let mut is_busy = self.poll_events(context);
             is_busy |= self.poll_inboxes(context);
+            is_busy |= self.poll_stream(context);
             is_busy |= self.poll_commands(context);
             is_busy |= !self.work.outbox.is_empty() || (self.is_connected && !self.work.queue.is_empty());
             if is_busy { Poll::Ready(()) } else { Poll::Pending }
@@ -253,6 +273,22 @@ impl Session<'_> {
         is_busy
     }
 
+    /// Takes what the stream has for the next turn. Its messages wait where they are kept anyway: nothing is refused for
+    /// want of room, and nothing is taken that could not be written.
+    fn poll_stream(&mut self, context: &mut Context<'_>) -> bool {
+        let Work { answering, stream: Some(stream), streamed, .. } = &mut *self.work else { return false };
+        if !self.is_connected || answering.is_waiting() {
+            return false;
+        }
+        while self.ending.is_none()
+            && streamed.len() < STREAM_SLICE_MESSAGES
+            && let Poll::Ready(Some(message)) = stream.inlet.poll_recv(context)
+        {
+            streamed.push_back(message);
+        }
+        !streamed.is_empty()
+    }
+
     fn poll_commands(&mut self, context: &mut Context<'_>) -> bool {
         let mut is_busy = false;
         while !self.work.is_draining
@@ -265,10 +301,17 @@ impl Session<'_> {
             }
             is_busy = true;
         }
+        if let Some(message) = self.work.failure.take() {
+            self.end = Some(End::Forbidden(message));
+            is_busy = true;
+        }
         if self.ticker.poll_tick(context).is_ready() {
             self.watch_connection();
             let waiting = self.published.saturating_sub(self.client.statistics().out_messages.load(Ordering::Relaxed));
             let now_ms = self.work.now_ms();
+            if let Some(stream) = &self.work.stream {
+                self.work.answering.confirm(stream.confirmed_record());
+            }
             self.work.answering.tick(now_ms, &mut self.work.outbox);
             self.work.answering.flush(self.work.queue.len(), waiting);
             is_busy = true;
@@ -351,8 +394,27 @@ impl Session<'_> {
         }
     }
 
+    /// Takes in the next messages of the stream, after the requests that had arrived before them.
+    fn answer_stream(&mut self) {
+        let Work { answering, queue, streamed, outbox, .. } = &mut *self.work;
+        let slice = if queue.is_empty() { STREAM_SLICE_MESSAGES } else { STREAM_SLICE_BUSY_MESSAGES };
+        if streamed.is_empty() || answering.is_waiting() {
+            return;
+        }
+        let now = Clock::read().moment();
+        for message in streamed.drain(..slice.min(streamed.len())) {
+            answering.take_streamed(&message, now, outbox);
+        }
+    }
+
     /// Hands over to the client what was said. A client that has no room makes scoring wait.
     async fn publish(&mut self) -> io::Result<()> {
+        let settled = self.work.outbox.take_settled();
+        if let Some(stream) = &mut self.work.stream {
+            for settled in settled {
+                stream.settle(settled);
+            }
+        }
         if self.work.outbox.is_empty() {
             return Ok(());
         }
@@ -407,8 +469,15 @@ impl Session<'_> {
         if since.elapsed() > DRAIN_TIMEOUT {
             return Err(not_in_time());
         }
-        if !self.inboxes.iter().all(|inbox| inbox.has_ended) || !self.work.queue.is_empty() {
+        let is_waited_for = !self.work.queue.is_empty() || !self.work.streamed.is_empty();
+        if !self.inboxes.iter().all(|inbox| inbox.has_ended) || is_waited_for {
             return Ok(None);
+        }
+        if let Some(stream) = &self.work.stream {
+            if !stream.is_settled() && since.elapsed() < SETTLE_TIMEOUT {
+                return Ok(None);
+            }
+            self.work.answering.confirm(stream.confirmed_record());
         }
         let now_ms = self.work.now_ms();
         self.work.answering.finish(now_ms, &mut self.work.outbox);

@@ -50,6 +50,28 @@ impl Kind {
     }
 }
 
+/// What a message of the stream is, by its subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    /// A transaction.
+    Transaction,
+    /// What an issuer did.
+    Outcome,
+    /// What a transaction turned out to be.
+    Label,
+}
+
+impl StreamKind {
+    /// The word in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Transaction => "transaction",
+            Self::Outcome => "outcome",
+            Self::Label => "label",
+        }
+    }
+}
+
 /// The configured subjects.
 #[derive(Clone)]
 pub struct Subjects {
@@ -79,12 +101,42 @@ impl Subjects {
     /// token is compared with is the body, so a bad one is refused there.
     pub fn route<'s>(&self, kind: Kind, subject: &'s [u8]) -> Result<Route<'s>, Refusal> {
         let mut tokens = self.tokens(kind, subject).splitn(2, '.');
-        let processor = tokens.next().unwrap_or_default();
-        if !is_token(processor) {
-            let message = "the subject's processor is no token, expected 1 to 64 of letters, digits, `_` and `-`";
-            return Err(Refusal::invalid("processor", message));
-        }
-        Ok(Route { processor, card: tokens.next() })
+        route(tokens.next().unwrap_or_default(), tokens.next())
+    }
+
+    /// What the stream captures.
+    pub fn streamed(&self) -> String {
+        format!("{}.>", self.roots.txn)
+    }
+
+    /// What the stream of verdicts captures.
+    pub fn verdicts(&self) -> String {
+        format!("{}.>", self.roots.verdict)
+    }
+
+    /// What a message of the stream is, with its processor and card.
+    pub fn stream_route<'s>(&self, subject: &'s [u8]) -> Result<(StreamKind, Route<'s>), Refusal> {
+        let mut tokens = after(&self.roots.txn, subject).split('.');
+        let (processor, card) = (tokens.next().unwrap_or_default(), tokens.next());
+        let kind = match (tokens.next(), tokens.next()) {
+            (None, _) => Some(StreamKind::Transaction),
+            (Some("outcome"), None) => Some(StreamKind::Outcome),
+            (Some("label"), None) => Some(StreamKind::Label),
+            _ => None,
+        };
+        let (Some(kind), Some(_)) = (kind, card) else {
+            let message = "the subject is none of the stream path, expected a processor, a card, and then nothing, \
+                           `outcome` or `label`";
+            return Err(Refusal::invalid("subject", message));
+        };
+        Ok((kind, route(processor, card)?))
+    }
+
+    /// Where is told that a message of the stream could not be scored. Whoever has no token for a name is `unknown`.
+    pub fn refused(&self, subject: &str) -> Subject {
+        let processor = after(&self.roots.txn, subject.as_bytes()).split('.').next();
+        let processor = processor.filter(|processor| is_token(processor)).unwrap_or("unknown");
+        Subject::from([self.roots.refused.as_str(), ".", processor].concat())
     }
 
     /// The list that a subject names.
@@ -102,8 +154,7 @@ impl Subjects {
             Kind::List => &self.roots.list,
             Kind::Reload | Kind::Discovery => return "",
         };
-        let rest = subject.strip_prefix(root.as_bytes()).and_then(|rest| rest.strip_prefix(b"."));
-        rest.and_then(|rest| std::str::from_utf8(rest).ok()).unwrap_or_default()
+        after(root, subject)
     }
 
     /// Whether a subject is one that verdicts are published on.
@@ -116,6 +167,19 @@ impl Subjects {
         let parts = [self.roots.verdict.as_str(), ".", processor, ".", decision.name()];
         Subject::from(parts.concat())
     }
+}
+
+fn after<'s>(root: &str, subject: &'s [u8]) -> &'s str {
+    let rest = subject.strip_prefix(root.as_bytes()).and_then(|rest| rest.strip_prefix(b"."));
+    rest.and_then(|rest| std::str::from_utf8(rest).ok()).unwrap_or_default()
+}
+
+fn route<'s>(processor: &'s str, card: Option<&'s str>) -> Result<Route<'s>, Refusal> {
+    if !is_token(processor) {
+        let message = "the subject's processor is no token, expected 1 to 64 of letters, digits, `_` and `-`";
+        return Err(Refusal::invalid("processor", message));
+    }
+    Ok(Route { processor, card })
 }
 
 #[cfg(test)]
@@ -144,6 +208,22 @@ mod tests {
                 Err(refusal) => refusal.code.into_owned(),
             };
             assert_eq!(found, expected, "{subject}");
+        }
+        let cases = [
+            ("fraud.v1.txn.p.c", "transaction p c", "fraud.v1.refused.p"),
+            ("fraud.v1.txn.p.c.outcome", "outcome p c", "fraud.v1.refused.p"),
+            ("fraud.v1.txn.p.c.label", "label p c", "fraud.v1.refused.p"),
+            ("fraud.v1.txn.p", "invalid_subject", "fraud.v1.refused.p"),
+            ("fraud.v1.txn.p.c.other", "invalid_subject", "fraud.v1.refused.p"),
+            ("fraud.v1.txn.p.c.label.x", "invalid_subject", "fraud.v1.refused.p"),
+            ("fraud.v1.txn.p\u{e9}.c", "invalid_processor", "fraud.v1.refused.unknown"),
+        ];
+        for (subject, expected, refused) in cases {
+            let found = match subjects.stream_route(subject.as_bytes()) {
+                Ok((kind, Route { processor, card })) => format!("{} {processor} {}", kind.name(), card.unwrap_or("-")),
+                Err(refusal) => refusal.code.into_owned(),
+            };
+            assert_eq!((&*found, subjects.refused(subject).as_str()), (expected, refused), "{subject}");
         }
         assert_eq!(subjects.list(b"fraud.v1.list.blocked-bins"), "blocked-bins");
         assert_eq!(subjects.verdict("p", Decision::Review).as_str(), "fraud.v1.verdict.p.review");

@@ -1,7 +1,7 @@
 //! The scoring thread: it owns the core and the client, finds a broker, and serves until it is told to end. Other threads
 //! command it and watch its state.
 
-use std::{io, sync::Arc, thread::JoinHandle, time::Instant};
+use std::{collections::VecDeque, io, sync::Arc, thread::JoinHandle, time::Instant};
 
 use tokio::sync::{mpsc, watch};
 
@@ -9,6 +9,7 @@ use super::{
     answering::Answering,
     broker::{self, Broker, BrokerError},
     discovery,
+    link::StreamLink,
     metrics::Metrics,
     outbox::Outbox,
     queue::Queue,
@@ -28,7 +29,12 @@ pub struct Worker {
 
 impl Worker {
     /// Starts the thread.
-    pub fn start(nats: NatsConfig, answering: Answering, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub fn start(
+        nats: NatsConfig,
+        answering: Answering,
+        metrics: Arc<Metrics>,
+        stream: Option<StreamLink>,
+    ) -> io::Result<Self> {
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let (announce, state) = watch::channel(State::Connecting);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -40,7 +46,10 @@ impl Worker {
             outbox: Outbox::default(),
             metrics,
             state: announce,
+            stream,
+            streamed: VecDeque::new(),
             is_draining: false,
+            failure: None,
             started: Instant::now(),
         };
         let thread = std::thread::Builder::new().name("scoring".into()).spawn(move || {
@@ -75,7 +84,12 @@ impl Worker {
 
 async fn run(mut work: Work) {
     let last = match work.answering.recover(work.now_ms()) {
-        Ok(()) => last_state(&mut work).await,
+        Ok(begin) => {
+            if let Some(stream) = &mut work.stream {
+                stream.begin(begin);
+            }
+            last_state(&mut work).await
+        }
         Err(message) => State::Failed(message),
     };
     // Without a connection to say anything on, only the disk matters.
@@ -91,14 +105,14 @@ async fn last_state(work: &mut Work) -> State {
             Some(Ok(broker)) => broker,
             Some(Err(error)) => return State::Failed(error.to_string()),
             // Nothing was received that could be answered: without a connection there is nobody to answer to.
-            None => return State::Drained,
+            None => return work.failure.take().map_or(State::Drained, |message| forbidden(&message)),
         };
         if !is_first {
             work.metrics.reconnects.inc();
         }
         match session::serve(broker, work).await {
             End::Drained => return State::Drained,
-            End::Forbidden(message) => return State::Failed(format!("the broker does not permit it: {message}")),
+            End::Forbidden(message) => return forbidden(&message),
             End::Broken(error) if work.is_draining => {
                 tracing::warn!(%error, "ended before the broker had every answer");
                 return State::Drained;
@@ -140,8 +154,12 @@ async fn ended(work: &mut Work) {
             Some(command) => work.obey(command),
             None => work.is_draining = true,
         }
-        if work.is_draining {
+        if work.is_draining || work.failure.is_some() {
             return;
         }
     }
+}
+
+fn forbidden(message: &str) -> State {
+    State::Failed(format!("the broker does not permit it: {message}"))
 }

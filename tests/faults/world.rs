@@ -342,7 +342,7 @@ impl World {
         let scorer = Scorer::new(release(self.limit));
         let mut answering = Answering::new(scorer, keeper, subjects, i64::MAX / 4, metrics, discovery, kept);
         let read = answering.recover(self.now_ms);
-        assert_eq!(read, Ok(()), "seed {}", self.seed);
+        assert_eq!(read.err(), None, "seed {}", self.seed);
         Service { answering, outbox: Outbox::default() }
     }
 

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+pub mod purchases;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -57,6 +59,17 @@ impl Broker {
         wait_for("the broker's health", || http_get(&monitoring, "/healthz").filter(|(status, _)| *status == 200));
         let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
         Self { process, folder, url, port }
+    }
+
+    /// A server that keeps streams in a folder.
+    pub fn start_jetstream(store: &Path, configuration: &str, port: u16) -> Self {
+        let store = format!("jetstream {{ store_dir: \"{}\" }}\n", store.display());
+        Self::start_with(&format!("{store}{configuration}"), port)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Where it listens.

@@ -1,0 +1,168 @@
+//! The stream path on the scoring thread: a message of the stream to what is told of it. Nobody waits for a reply, so
+//! verdicts go where each is confirmed, under an identity that keeps it from being stored twice.
+
+use std::collections::VecDeque;
+
+use async_nats::{HeaderMap, HeaderName, HeaderValue, message::OutboundMessage};
+
+use super::{Answering, Core, Moment, Voice, applied, copy_of, error_headers};
+use crate::{
+    durability::record::{Answered, Record},
+    scoring::{
+        refusal::Refusal,
+        scorer::Input,
+        verdict::Tier,
+        wire::{Route, decode_label, decode_outcome},
+    },
+    service::{
+        ledger::{Settled, Settlement, Unpublished},
+        link::{Begin, Streamed},
+        outbox::Outbox,
+        subjects::{StreamKind, Subjects},
+    },
+};
+
+/// The header by which JetStream knows a message that it has stored already.
+pub(super) const MESSAGE_ID: HeaderName = HeaderName::from_static("Nats-Msg-Id");
+/// The header with the number of a refused message.
+const SEQUENCE: HeaderName = HeaderName::from_static("Fraud-Stream-Sequence");
+
+impl Answering {
+    /// Gives every verdict the identity that keeps a stream from storing it twice.
+    pub fn identify_verdicts(&mut self) {
+        self.is_identifying = true;
+    }
+
+    /// Whether messages of the stream have to wait, because what they change could not be written.
+    pub fn is_waiting(&self) -> bool {
+        self.keeper.refusal().is_some()
+    }
+
+    /// Tells up to which record the verdicts of the stream are published.
+    pub fn confirm(&mut self, record: u64) {
+        self.keeper.confirm(record);
+    }
+
+    /// Brings back what the journal holds, and says where the stream goes on. To be called before anything is answered.
+    pub fn recover(&mut self, now_ms: i64) -> Result<Begin, String> {
+        let Self { scorer, keeper, subjects, .. } = self;
+        let mut unpublished = VecDeque::new();
+        let mut voice = Voice::default();
+        keeper.recover(scorer, now_ms, |record, input| match input {
+            Record::Transaction(answered) => unpublished.extend(again(subjects, record, answered, &mut voice)),
+            Record::Mark(mark) => {
+                while unpublished.front().is_some_and(|first: &Unpublished| first.record <= mark.confirmed_record) {
+                    unpublished.pop_front();
+                }
+            }
+            _ => {}
+        })?;
+        // A file's preamble may tell more than the records that are left.
+        let mark = keeper.mark();
+        unpublished.retain(|unpublished| unpublished.record > mark.confirmed_record);
+        Ok(Begin { taken: mark.taken, unpublished: unpublished.into() })
+    }
+
+    /// Takes in a message of the stream, and says what came of it.
+    pub fn take_streamed(&mut self, streamed: &Streamed, now: Moment, out: &mut Outbox) {
+        let Streamed { token, origin, message } = streamed;
+        self.keeper.come_from(Some(*origin));
+        let subject = message.subject.as_bytes();
+        let routed = self.subjects.stream_route(subject);
+        let kind = routed.as_ref().map_or("unknown", |(kind, _)| kind.name());
+        self.metrics.stream.messages.with_label_values(&[kind]).inc();
+        self.metrics.stream.sequence.set(i64::try_from(origin.sequence).unwrap_or(i64::MAX));
+        let settled = routed.and_then(|(kind, route)| match kind {
+            StreamKind::Transaction => self.score_streamed(&message.payload, route, now),
+            StreamKind::Outcome | StreamKind::Label => self.take_in_streamed(kind, &message.payload, route),
+        });
+        let (record, settlement) = settled.unwrap_or_else(|refusal| {
+            self.tally.refusal(&self.metrics, &refusal);
+            let mut body = Vec::new();
+            refusal.encode(&mut body);
+            let mut headers = HeaderMap::new();
+            error_headers(&refusal, &mut headers);
+            headers.insert(SEQUENCE, HeaderValue::from(origin.sequence));
+            let subject = self.subjects.refused(&message.subject);
+            let notice = OutboundMessage { subject, reply: None, payload: body.into(), headers: Some(headers) };
+            (0, Settlement::Refused(notice))
+        });
+        self.keeper.come_from(None);
+        out.settle(Settled { token: *token, record, settlement });
+    }
+
+    fn score_streamed(&mut self, payload: &[u8], route: Route<'_>, now: Moment) -> Result<(u64, Settlement), Refusal> {
+        let record = self.keeper.next_record();
+        let Self { scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
+        let mut core = Core { scorer, keeper, subjects, metrics, tally, skew_ms: *skew_ms, is_identifying: true };
+        let transaction = core.decode(payload, route, now)?;
+        let answer = core.apply(&transaction, Tier::Full, voice)?;
+        let Some(copy) = answer.copy else { return Ok((0, Settlement::Applied)) };
+        latest.keep(payload, route.processor, *releases, core.scorer);
+        Ok((record, Settlement::Verdict(copy)))
+    }
+
+    fn take_in_streamed(
+        &mut self,
+        kind: StreamKind,
+        payload: &[u8],
+        route: Route<'_>,
+    ) -> Result<(u64, Settlement), Refusal> {
+        if kind == StreamKind::Outcome {
+            let outcome = decode_outcome(payload, route)?;
+            applied(self.scorer.apply(Input::Outcome(&outcome)))?;
+            self.keeper.outcome(&outcome);
+        } else {
+            let label = decode_label(payload, route)?;
+            applied(self.scorer.apply(Input::Label(&label)))?;
+            self.keeper.label(&label);
+        }
+        self.tally.applied(&self.metrics, kind.name());
+        Ok((0, Settlement::Applied))
+    }
+}
+
+/// The verdict of a transaction of the stream, as it was published or was about to be.
+fn again(subjects: &Subjects, record: u64, answered: &Answered<'_>, voice: &mut Voice) -> Option<Unpublished> {
+    let Answered { transaction, decision, body, origin, .. } = answered;
+    let message = copy_of(subjects, transaction, *decision, (body.clone().into(), true), voice);
+    origin.map(|origin| Unpublished { record, origin, message })
+}
+
+/// What a verdict is known by, wherever it is stored: processor, card and id. Whatever an id has that no header may
+/// hold is written by its bytes.
+pub(super) fn message_id(processor: &str, card: &str, id: &str) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(processor.len() + card.len() + id.len() + 2);
+    text.push_str(processor);
+    text.push('/');
+    text.push_str(card);
+    text.push('/');
+    for byte in id.bytes() {
+        if byte.is_ascii_graphic() && byte != b'%' {
+            text.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_one_of_a_kind_and_fits_a_header() {
+        for (id, expected) in [
+            ("t-91", "p/c/t-91"),
+            ("a/b", "p/c/a/b"),
+            ("50%", "p/c/50%25"),
+            ("a b\r\n", "p/c/a%20b%0D%0A"),
+            ("\u{e9}", "p/c/%C3%A9"),
+        ] {
+            assert_eq!(message_id("p", "c", id), expected);
+        }
+    }
+}

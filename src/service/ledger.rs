@@ -1,0 +1,303 @@
+//! What was taken off the stream and is not done with, in the order of the stream. It is given the time and sends
+//! nothing.
+//!
+//! Invariant: a message is acknowledged, and its verdict counts as published, only when that is true of every message
+//! before it. So one number says where to go on.
+
+use std::collections::VecDeque;
+
+use async_nats::{Subject, message::OutboundMessage};
+
+use crate::durability::position::StreamPosition;
+
+/// A verdict that nobody confirmed is published again after this long.
+const CONFIRM_TIMEOUT_MS: i64 = 5_000;
+/// One that was refused, after this long.
+const RETRY_MS: i64 = 1_000;
+
+/// What the scoring thread made of a message.
+pub struct Settled {
+    /// Which one.
+    pub token: u64,
+    /// The record of the journal that holds its transaction; 0 where there is none.
+    pub record: u64,
+    /// What came of it.
+    pub settlement: Settlement,
+}
+
+/// What came of a message.
+pub enum Settlement {
+    /// There is nothing to publish: an outcome, a label, a repeated transaction.
+    Applied,
+    /// A verdict.
+    Verdict(OutboundMessage),
+    /// It could not be scored, and this says why.
+    Refused(OutboundMessage),
+}
+
+/// A verdict that may not have left before a crash.
+pub struct Unpublished {
+    /// The record that holds its transaction.
+    pub record: u64,
+    /// Where on the stream the transaction came from.
+    pub origin: StreamPosition,
+    /// The verdict.
+    pub message: OutboundMessage,
+}
+
+/// An acknowledgement to send.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// Where to.
+    pub subject: Subject,
+    /// Whether the message was refused: it must not come again, and the broker tells who listens for that.
+    pub is_term: bool,
+}
+
+/// What can be said of a run of messages that are done with.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// To be sent in this order; each stands for all messages before it, too.
+    pub acknowledgements: Vec<Acknowledgement>,
+    /// The last record among them.
+    pub record: u64,
+    /// How many of them the scoring thread had settled.
+    pub settled: u64,
+}
+
+struct Entry {
+    origin: StreamPosition,
+    acknowledge: Option<Subject>,
+    record: u64,
+    /// Whether this process's scoring thread settled it.
+    is_own: bool,
+    state: State,
+}
+
+enum State {
+    /// With the scoring thread.
+    Scoring,
+    /// To be published at that time, again if need be.
+    Publishing {
+        message: OutboundMessage,
+        due_ms: i64,
+    },
+    Done {
+        is_refused: bool,
+    },
+}
+
+/// The messages, by tokens that count up.
+#[derive(Default)]
+pub struct Ledger {
+    entries: VecDeque<Entry>,
+    /// The token of the first entry.
+    first: u64,
+}
+
+impl Ledger {
+    /// Begins with what a crash may have kept back.
+    pub fn new(unpublished: Vec<Unpublished>) -> Self {
+        let entry = |Unpublished { record, origin, message }| Entry {
+            origin,
+            acknowledge: None,
+            record,
+            is_own: false,
+            state: State::Publishing { message, due_ms: 0 },
+        };
+        Self { entries: unpublished.into_iter().map(entry).collect(), first: 0 }
+    }
+
+    /// How many are not done with.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether all is done with.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The oldest message that is not done with.
+    pub fn oldest(&self) -> Option<StreamPosition> {
+        self.entries.front().map(|entry| entry.origin)
+    }
+
+    /// What is to be published, by the identity that keeps it from being stored twice.
+    pub fn unpublished(&self) -> impl Iterator<Item = (u64, &OutboundMessage)> {
+        (self.first..).zip(&self.entries).filter_map(|(token, entry)| match &entry.state {
+            State::Publishing { message, .. } => Some((token, message)),
+            State::Scoring | State::Done { .. } => None,
+        })
+    }
+
+    /// Notes a message that goes to the scoring thread; gives its token.
+    pub fn take(&mut self, origin: StreamPosition, acknowledge: Option<Subject>) -> u64 {
+        self.entries.push_back(Entry { origin, acknowledge, record: 0, is_own: true, state: State::Scoring });
+        self.first + self.entries.len() as u64 - 1
+    }
+
+    /// The same message came again, on another connection: its acknowledgement goes elsewhere now.
+    pub fn renew(&mut self, sequence: u64, acknowledge: Option<Subject>) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.origin.sequence == sequence) {
+            entry.acknowledge = acknowledge;
+        }
+    }
+
+    /// Takes in what the scoring thread made of a message. What says why it was refused comes back, to be sent once.
+    pub fn settle(&mut self, settled: Settled) -> Option<OutboundMessage> {
+        let entry = self.entry(settled.token)?;
+        entry.record = settled.record;
+        let (state, notice) = match settled.settlement {
+            Settlement::Applied => (State::Done { is_refused: false }, None),
+            Settlement::Verdict(message) => (State::Publishing { message, due_ms: 0 }, None),
+            Settlement::Refused(message) => (State::Done { is_refused: true }, Some(message)),
+        };
+        entry.state = state;
+        notice
+    }
+
+    /// What is to be published now, with its tokens; from now on it waits to be confirmed.
+    pub fn publish(&mut self, now_ms: i64) -> Vec<(u64, OutboundMessage)> {
+        let mut due = Vec::new();
+        for (token, entry) in (self.first..).zip(&mut self.entries) {
+            if let State::Publishing { message, due_ms } = &mut entry.state
+                && *due_ms <= now_ms
+            {
+                *due_ms = now_ms.saturating_add(CONFIRM_TIMEOUT_MS);
+                due.push((token, message.clone()));
+            }
+        }
+        due
+    }
+
+    /// A verdict is where it should be.
+    pub fn confirm(&mut self, token: u64) {
+        if let Some(entry) = self.entry(token)
+            && matches!(entry.state, State::Publishing { .. })
+        {
+            entry.state = State::Done { is_refused: false };
+        }
+    }
+
+    /// Everything that was published up to a token is where it should be.
+    pub fn confirm_all(&mut self, up_to: u64) {
+        for token in self.first..=up_to {
+            self.confirm(token);
+        }
+    }
+
+    /// A verdict was not taken.
+    pub fn fail(&mut self, token: u64, now_ms: i64) {
+        if let Some(Entry { state: State::Publishing { due_ms, .. }, .. }) = self.entry(token) {
+            *due_ms = now_ms.saturating_add(RETRY_MS);
+        }
+    }
+
+    /// Another connection: what was not confirmed is published again, and acknowledgements of before go nowhere.
+    pub fn reconnect(&mut self) {
+        for entry in &mut self.entries {
+            entry.acknowledge = None;
+            if let State::Publishing { due_ms, .. } = &mut entry.state {
+                *due_ms = 0;
+            }
+        }
+    }
+
+    /// Lets go of what is done with.
+    pub fn advance(&mut self) -> Done {
+        let mut done = Done::default();
+        let mut last = None;
+        while let Some(Entry { state: State::Done { is_refused }, .. }) = self.entries.front() {
+            let is_refused = *is_refused;
+            let Some(entry) = self.entries.pop_front() else { break };
+            self.first += 1;
+            done.record = done.record.max(entry.record);
+            done.settled += u64::from(entry.is_own);
+            let Some(subject) = entry.acknowledge else { continue };
+            if is_refused {
+                last = None;
+                done.acknowledgements.push(Acknowledgement { subject, is_term: true });
+            } else {
+                last = Some(subject);
+            }
+        }
+        done.acknowledgements.extend(last.map(|subject| Acknowledgement { subject, is_term: false }));
+        done
+    }
+
+    fn entry(&mut self, token: u64) -> Option<&mut Entry> {
+        self.entries.get_mut(usize::try_from(token.checked_sub(self.first)?).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> OutboundMessage {
+        OutboundMessage { subject: text.into(), reply: None, payload: Vec::new().into(), headers: None }
+    }
+
+    fn at(sequence: u64) -> StreamPosition {
+        StreamPosition { sequence, stored_ms: 0 }
+    }
+
+    fn taken(ledger: &mut Ledger, sequence: u64) -> u64 {
+        ledger.take(at(sequence), Some(format!("ack.{sequence}").into()))
+    }
+
+    fn due(ledger: &mut Ledger, now_ms: i64) -> Vec<u64> {
+        ledger.publish(now_ms).into_iter().map(|(token, _)| token).collect()
+    }
+
+    fn said(done: &Done) -> Vec<String> {
+        let text = |Acknowledgement { subject, is_term }: &Acknowledgement| {
+            format!("{} {subject}", if *is_term { "term" } else { "ack" })
+        };
+        done.acknowledgements.iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_message_is_done_with_after_all_before_it() {
+        let mut ledger = Ledger::default();
+        let tokens: Vec<u64> = (1..=5).map(|sequence| taken(&mut ledger, sequence)).collect();
+        let settle = |ledger: &mut Ledger, token: u64, record, settlement| {
+            ledger.settle(Settled { token, record, settlement }).map(|notice| notice.subject.to_string())
+        };
+        assert_eq!(settle(&mut ledger, tokens[0], 7, Settlement::Verdict(message("a"))), None);
+        assert_eq!(settle(&mut ledger, tokens[1], 8, Settlement::Applied), None);
+        assert_eq!(settle(&mut ledger, tokens[2], 0, Settlement::Refused(message("why"))), Some("why".into()));
+        assert_eq!(settle(&mut ledger, tokens[3], 9, Settlement::Applied), None);
+        assert_eq!(ledger.advance(), Done::default());
+        assert_eq!(due(&mut ledger, 10), [tokens[0]]);
+        assert_eq!(due(&mut ledger, 11), [0; 0]);
+        ledger.confirm(tokens[0]);
+        let done = ledger.advance();
+        assert_eq!((done.record, done.settled), (9, 4));
+        // Each acknowledgement stands for those before it.
+        assert_eq!(said(&done), ["term ack.3", "ack ack.4"]);
+        assert_eq!((ledger.len(), ledger.oldest()), (1, Some(at(5))));
+    }
+
+    #[test]
+    fn what_nobody_confirms_is_published_again() {
+        let unpublished = |record| Unpublished { record, origin: at(record), message: message("old") };
+        let mut ledger = Ledger::new(vec![unpublished(3), unpublished(4)]);
+        let third = taken(&mut ledger, 9);
+        ledger.settle(Settled { token: third, record: 5, settlement: Settlement::Verdict(message("new")) });
+        assert_eq!(due(&mut ledger, 0), [0, 1, 2]);
+        ledger.confirm(1);
+        ledger.fail(2, 0);
+        assert_eq!(due(&mut ledger, 999), [0; 0]);
+        assert_eq!(due(&mut ledger, 1_000), [2]);
+        assert_eq!(due(&mut ledger, 5_000), [0]);
+        ledger.reconnect();
+        assert_eq!(due(&mut ledger, 5_001), [0, 2]);
+        ledger.renew(9, Some("elsewhere".into()));
+        ledger.confirm_all(2);
+        let done = ledger.advance();
+        assert_eq!((done.record, done.settled, ledger.is_empty()), (5, 1, true));
+        assert_eq!(said(&done), ["ack elsewhere"]);
+    }
+}

@@ -1,0 +1,132 @@
+//! The reader of the stream: a connection of its own, looked after and begun anew whenever anything is wrong. It scores
+//! nothing, and requests never wait for it.
+
+mod setup;
+mod reading;
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::mpsc;
+
+use super::{
+    broker::{self, BrokerError},
+    ledger::Ledger,
+    link::{Begin, ReaderLink},
+    metrics::Metrics,
+    session::Command,
+    subjects::Subjects,
+};
+use crate::{
+    config::{Config, NatsConfig, StreamConfig},
+    durability::position::StreamPosition,
+};
+use setup::SetupError;
+
+/// Why reading ended.
+#[derive(Debug, thiserror::Error)]
+enum ReadingError {
+    /// There is no connection.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The streams are not there, or not as they should be.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The broker does not permit what reading needs.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The connection, the consumer or the order of its messages broke.
+    #[error("reading the stream broke off: {0}")]
+    Broken(String),
+    /// The service ends.
+    #[error("the service ends")]
+    Ended,
+}
+
+/// The reader of the stream.
+pub struct Reader {
+    nats: NatsConfig,
+    config: StreamConfig,
+    subjects: Subjects,
+    link: ReaderLink,
+    commands: mpsc::Sender<Command>,
+    metrics: Arc<Metrics>,
+    ledger: Ledger,
+    /// The last message that was handed to the scoring thread.
+    taken: Option<StreamPosition>,
+    /// Whether what a crash may have kept back has been looked up.
+    is_looked_up: bool,
+    /// Whether it has ever read.
+    has_read: bool,
+    /// Whether it has read since it last began.
+    is_reading: bool,
+    started: Instant,
+}
+
+impl Reader {
+    /// A reader that begins once the journal is read.
+    pub fn new(
+        config: &Config,
+        subjects: Subjects,
+        link: ReaderLink,
+        commands: mpsc::Sender<Command>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            nats: config.nats.clone(),
+            config: config.stream.clone(),
+            subjects,
+            link,
+            commands,
+            metrics,
+            ledger: Ledger::default(),
+            taken: None,
+            is_looked_up: false,
+            has_read: false,
+            is_reading: false,
+            started: Instant::now(),
+        }
+    }
+
+    /// Reads until the service ends.
+    pub async fn run(mut self) {
+        let Ok(Begin { taken, unpublished }) = (&mut self.link.begin).await else { return };
+        self.metrics.stream.republished.inc_by(unpublished.len() as u64);
+        self.is_looked_up = unpublished.is_empty();
+        self.taken = taken;
+        self.ledger = Ledger::new(unpublished);
+        let (mut attempt, mut told) = (1, String::new());
+        loop {
+            let Err(error) = Box::pin(self.read()).await else { return };
+            self.metrics.stream.reading.set(0);
+            if std::mem::take(&mut self.is_reading) {
+                (attempt, told) = (1, String::new());
+            }
+            match error {
+                ReadingError::Ended => return,
+                // Nobody is served by a service that cannot do what it is for; but once it could, requests go on.
+                ReadingError::Forbidden(message) if !self.has_read => {
+                    let _ = self.commands.send(Command::Fail(message)).await;
+                    return;
+                }
+                error => {
+                    // The same again every few seconds tells nothing new.
+                    let text = error.to_string();
+                    if text != told {
+                        tracing::error!(
+                            error = text,
+                            "the stream is not read; requests are served, and it is tried again"
+                        );
+                        told = text;
+                    }
+                }
+            }
+            attempt += 1;
+            self.metrics.stream.restarts.inc();
+            tokio::time::sleep(broker::pause(attempt)).await;
+        }
+    }
+
+    fn now_ms(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+}

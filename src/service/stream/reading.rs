@@ -1,0 +1,346 @@
+//! One connection's life: set up, take, publish what came of it, acknowledge. It keeps the order of the stream, and
+//! gives up at the first doubt about it.
+
+use std::time::Duration;
+
+use async_nats::{
+    Client, Event, Message, Subscriber, jetstream,
+    jetstream::{consumer::PullConsumer, message::AckKind},
+    message::OutboundMessage,
+};
+use futures_util::{FutureExt as _, StreamExt as _};
+use serde::Deserialize;
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{
+    Reader, ReadingError,
+    setup::{self, Start},
+};
+use crate::{
+    durability::position::StreamPosition,
+    service::{
+        broker::{self, Broker},
+        link::Streamed,
+        metrics::Metrics,
+    },
+};
+
+/// The name of the connection, as operators see it.
+const NAME: &str = "gavel-stream";
+/// Messages that are asked for at once.
+const BATCH: usize = 256;
+/// The broker says this often that it is there; twice without a word ends the connection.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How long a request for messages waits.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+/// How often verdicts are looked at that nobody confirmed.
+const TICK: Duration = Duration::from_millis(200);
+/// The lag is asked for once in so many ticks.
+const LAG_TICKS: u32 = 10;
+/// Settlements and confirmations taken in before the next look at anything else.
+const TOGETHER: usize = 256;
+
+/// What a connection is made of.
+struct Line {
+    client: Client,
+    events: mpsc::Receiver<Event>,
+    confirmations: Subscriber,
+    inbox: String,
+    /// The stream that must confirm verdicts; without one it is the broker that has taken them.
+    verdicts: Option<String>,
+    consumer: PullConsumer,
+    messages: jetstream::consumer::pull::Stream,
+    /// The number that the next message has for this consumer.
+    next_delivery: u64,
+    /// Messages up to this one are known already.
+    known: u64,
+    /// What is to be handed over next.
+    next: Option<(StreamPosition, Message)>,
+}
+
+impl Reader {
+    /// Reads over one connection until something is wrong.
+    pub(super) async fn read(&mut self) -> Result<(), ReadingError> {
+        let Broker { client, mut events } = broker::connect(&self.nats, NAME).await?;
+        let line = {
+            let set_up = self.set_up(client);
+            let mut set_up = std::pin::pin!(set_up);
+            loop {
+                tokio::select! {
+                    biased;
+                    event = events.recv() => { trouble(event.as_ref())?; }
+                    line = &mut set_up => break line,
+                }
+            }
+        };
+        // What is not permitted shows as silence first.
+        let silence = match line {
+            Ok(line) => return self.work(Line { events, ..line }).await,
+            Err(error) => error,
+        };
+        while let Some(event) = events.recv().now_or_never() {
+            trouble(event.as_ref())?;
+        }
+        Err(silence)
+    }
+
+    async fn set_up(&mut self, client: Client) -> Result<Line, ReadingError> {
+        let broken = |error: &dyn std::fmt::Display| ReadingError::Broken(error.to_string());
+        let inbox = client.new_inbox();
+        let confirmations = client.subscribe(format!("{inbox}.*")).await.map_err(|error| broken(&error))?;
+        let context = jetstream::new(client.clone());
+        let (transactions, verdicts) = setup::streams(&context, &self.config, &self.subjects).await?;
+        let captured = setup::captured_requests(&context, &self.subjects).await?;
+        self.metrics.stream.captures_requests.set((!captured.is_empty()).into());
+        if !captured.is_empty() {
+            let captured = captured.join(", ");
+            tracing::error!(captured, "a stream captures requests: who asks there gets its word instead of a verdict");
+        }
+        if !self.is_looked_up
+            && let (Some(verdicts), Some(oldest)) = (&verdicts, self.ledger.oldest())
+        {
+            let stored = setup::stored_since(verdicts, oldest.stored_ms).await?;
+            let identity = |message: &OutboundMessage| {
+                let headers = message.headers.as_ref()?;
+                Some(headers.get(async_nats::header::NATS_MESSAGE_ID)?.as_str().to_owned())
+            };
+            let is_there = |message| identity(message).is_some_and(|identity| stored.contains(&identity));
+            let there: Vec<u64> =
+                self.ledger.unpublished().filter(|(_, message)| is_there(message)).map(|(token, _)| token).collect();
+            tracing::info!(unconfirmed = self.ledger.len(), stored = there.len(), "looked up verdicts of before");
+            for token in there {
+                self.ledger.confirm(token);
+            }
+        }
+        self.is_looked_up = true;
+        let start = setup::start(&transactions, &self.config, self.taken, self.ledger.oldest()).await?;
+        let Start { policy, is_same_stream, lost } = start;
+        if lost > 0 {
+            self.metrics.stream.lost.inc_by(lost);
+            tracing::error!(lost, "messages had left the stream before they were read");
+        }
+        let consumer = setup::consumer(&transactions, &self.config, policy).await?;
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(BATCH)
+            .heartbeat(HEARTBEAT)
+            .expires(PULL_EXPIRES)
+            .messages()
+            .await
+            .map_err(|error| broken(&error))?;
+        self.ledger.reconnect();
+        let known = if is_same_stream { self.taken.map_or(0, |taken| taken.sequence) } else { 0 };
+        tracing::info!(stream = self.config.name, after = known, "the stream is read");
+        let verdicts = self.config.verdicts.clone();
+        let (_, events) = mpsc::channel(1);
+        Ok(Line {
+            client,
+            events,
+            confirmations,
+            inbox,
+            verdicts,
+            consumer,
+            messages,
+            next_delivery: 1,
+            known,
+            next: None,
+        })
+    }
+
+    async fn work(&mut self, mut line: Line) -> Result<(), ReadingError> {
+        (self.has_read, self.is_reading) = (true, true);
+        self.metrics.stream.reading.set(1);
+        let mut ticker = interval(TICK);
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = 0;
+        let outlet = self.link.outlet.clone();
+        loop {
+            self.publish(&line).await?;
+            self.acknowledge(&line).await?;
+            let has_room = self.ledger.len() < setup::IN_FLIGHT_MAX;
+            tokio::select! {
+                biased;
+                event = line.events.recv() => trouble(event.as_ref())?,
+                settled = self.link.settled.recv() => {
+                    let mut settled = Some(settled.ok_or(ReadingError::Ended)?);
+                    for _ in 0..TOGETHER {
+                        let Some(one) = settled.take() else { break };
+                        if let Some(notice) = self.ledger.settle(one) {
+                            send(&line.client, notice).await?;
+                        }
+                        settled = self.link.settled.try_recv().ok();
+                    }
+                    // One that is too much for this turn is not to be lost.
+                    if let Some(one) = settled && let Some(notice) = self.ledger.settle(one) {
+                        send(&line.client, notice).await?;
+                    }
+                }
+                confirmation = line.confirmations.next() => {
+                    let mut confirmation = confirmation;
+                    while let Some(message) = confirmation {
+                        self.confirm(&line, &message);
+                        confirmation = line.confirmations.next().now_or_never().flatten();
+                    }
+                }
+                permit = outlet.reserve(), if line.next.is_some() => {
+                    let Ok(permit) = permit else { return Err(ReadingError::Ended) };
+                    if let Some((origin, message)) = line.next.take() {
+                        let token = self.ledger.take(origin, message.reply.clone());
+                        self.taken = Some(origin);
+                        permit.send(Streamed { token, origin, message });
+                    }
+                }
+                message = line.messages.next(), if line.next.is_none() && has_room => {
+                    let message = message.ok_or_else(|| ReadingError::Broken("the consumer is gone".into()))?;
+                    let message = message.map_err(|error| ReadingError::Broken(error.to_string()))?;
+                    self.take(&mut line, message)?;
+                }
+                _ = ticker.tick() => {
+                    ticks += 1;
+                    if ticks % LAG_TICKS == 0 {
+                        self.ask_lag(&line.consumer);
+                    }
+                }
+            }
+            self.metrics.stream.in_flight.set(i64::try_from(self.ledger.len()).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Notes a message that is to be handed over. One that comes again is only to be acknowledged elsewhere.
+    fn take(&mut self, line: &mut Line, message: jetstream::Message) -> Result<(), ReadingError> {
+        let info = message.info().map_err(|error| ReadingError::Broken(error.to_string()))?;
+        if info.consumer_sequence != line.next_delivery {
+            let message = format!("delivery {} came, expected {}", info.consumer_sequence, line.next_delivery);
+            return Err(ReadingError::Broken(message));
+        }
+        line.next_delivery += 1;
+        self.metrics.stream.pending.set(i64::try_from(info.pending).unwrap_or(i64::MAX));
+        let origin = StreamPosition { sequence: info.stream_sequence, stored_ms: setup::unix_ms(info.published) };
+        if origin.sequence <= line.known {
+            self.ledger.renew(origin.sequence, message.reply.clone());
+            return Ok(());
+        }
+        line.known = origin.sequence;
+        line.next = Some((origin, message.message));
+        Ok(())
+    }
+
+    /// Publishes verdicts, each so that its storing is confirmed.
+    async fn publish(&mut self, line: &Line) -> Result<(), ReadingError> {
+        let now_ms = self.now_ms();
+        let mut last = None;
+        for (token, mut message) in self.ledger.publish(now_ms) {
+            if line.verdicts.is_some() {
+                message.reply = Some(format!("{}.{token}", line.inbox).into());
+            }
+            last = Some(token);
+            send(&line.client, message).await?;
+        }
+        // A broker takes what comes over a connection in its order, so the last word back stands for all before it.
+        if let (Some(token), None) = (last, &line.verdicts) {
+            let subject = format!("{}.all-{token}", line.inbox).into();
+            let echo = OutboundMessage { subject, reply: None, payload: Vec::new().into(), headers: None };
+            send(&line.client, echo).await?;
+        }
+        Ok(())
+    }
+
+    fn confirm(&mut self, line: &Line, message: &Message) {
+        let suffix = message.subject.rsplit('.').next().unwrap_or_default();
+        if let Some(token) = suffix.strip_prefix("all-").and_then(|token| token.parse().ok()) {
+            self.ledger.confirm_all(token);
+            return;
+        }
+        let Ok(token) = suffix.parse() else { return };
+        match stored(message, line.verdicts.as_deref()) {
+            Ok(()) => self.ledger.confirm(token),
+            Err(reason) => {
+                self.metrics.stream.publish_failures.inc();
+                tracing::error!(reason, "a verdict was not stored; it is tried again");
+                let now_ms = self.now_ms();
+                self.ledger.fail(token, now_ms);
+            }
+        }
+    }
+
+    async fn acknowledge(&mut self, line: &Line) -> Result<(), ReadingError> {
+        let done = self.ledger.advance();
+        for acknowledgement in done.acknowledgements {
+            let kind = if acknowledgement.is_term { AckKind::Term } else { AckKind::Ack };
+            let (subject, payload) = (acknowledgement.subject, kind.into());
+            send(&line.client, OutboundMessage { subject, reply: None, payload, headers: None }).await?;
+        }
+        self.link.progress(done.record, done.settled);
+        Ok(())
+    }
+
+    /// Asks how much is left, beside the reading: an answer may take long.
+    fn ask_lag(&self, consumer: &PullConsumer) {
+        let (consumer, metrics) = (consumer.clone(), self.metrics.clone());
+        let ask = async move {
+            if let Ok(info) = consumer.get_info().await {
+                set_pending(&metrics, info.num_pending);
+            }
+        };
+        tokio::spawn(ask);
+    }
+}
+
+fn set_pending(metrics: &Metrics, pending: u64) {
+    metrics.stream.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+}
+
+async fn send(client: &Client, message: OutboundMessage) -> Result<(), ReadingError> {
+    use async_nats::client::traits::Publisher as _;
+    client.publish_message(message).await.map_err(|error| ReadingError::Broken(error.to_string()))
+}
+
+/// What a stream says of a message that it was given.
+#[derive(Deserialize)]
+struct Confirmation {
+    stream: Option<String>,
+    error: Option<Complaint>,
+}
+
+#[derive(Deserialize)]
+struct Complaint {
+    description: String,
+}
+
+/// Whether the stream has stored a message.
+fn stored(message: &Message, expected: Option<&str>) -> Result<(), String> {
+    if message.status.is_some() {
+        return Err("no stream takes verdicts now".into());
+    }
+    let said: Confirmation = serde_json::from_slice(&message.payload).map_err(|error| error.to_string())?;
+    match said {
+        Confirmation { error: Some(complaint), .. } => Err(complaint.description),
+        Confirmation { stream, .. } if stream.as_deref() == expected => Ok(()),
+        Confirmation { stream, .. } => {
+            Err(format!("stream {} took it, expected {}", stream.unwrap_or_default(), expected.unwrap_or("none")))
+        }
+    }
+}
+
+/// What ends reading, of all that can happen to a connection.
+fn trouble(event: Option<&Event>) -> Result<(), ReadingError> {
+    let broken = |text: &str| Err(ReadingError::Broken(text.to_owned()));
+    match event {
+        None | Some(Event::Closed) => broken("the client has closed"),
+        Some(Event::Disconnected) => broken("the connection broke"),
+        Some(Event::LameDuckMode) => broken("the broker is about to stop"),
+        Some(Event::SlowConsumer(_)) => broken("messages were not taken fast enough"),
+        Some(Event::ServerError(error)) => {
+            let complaint = error.to_string();
+            if complaint.to_ascii_lowercase().contains("permissions violation") {
+                return Err(ReadingError::Forbidden(complaint));
+            }
+            Err(ReadingError::Broken(complaint))
+        }
+        Some(Event::ClientError(error)) => Err(ReadingError::Broken(error.to_string())),
+        Some(Event::Connected | Event::Draining) => Ok(()),
+    }
+}

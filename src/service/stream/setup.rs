@@ -1,0 +1,294 @@
+//! The streams and the consumer as they should be: made where they are missing and that is allowed, compared where they
+//! are there, never changed.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use async_nats::{
+    datetime::DateTime,
+    jetstream::{
+        Context, ErrorCode,
+        consumer::{AckPolicy, Consumer, DeliverPolicy, PullConsumer, pull},
+        context::{CreateStreamErrorKind, GetStreamByNameErrorKind, GetStreamErrorKind},
+        stream::{self, DiscardPolicy, LastRawMessageErrorKind, RetentionPolicy, StorageType, Stream},
+    },
+};
+use futures_util::StreamExt as _;
+
+use crate::{
+    config::{StreamConfig, StreamStorage},
+    durability::position::StreamPosition,
+    service::subjects::Subjects,
+};
+
+/// Messages that the broker hands out before the first of them is done with.
+pub(super) const IN_FLIGHT_MAX: usize = 2_048;
+/// What is not acknowledged within this comes again. It is longer than any stall that reading does not begin anew for.
+const ACK_WAIT: Duration = Duration::from_secs(120);
+/// How long a broker knows a verdict that it has stored. What a longer outage keeps back is looked up before it is
+/// published again.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+/// Clocks of brokers in one cluster differ by less than this.
+const CLOCKS_DIFFER_MS: i64 = 60_000;
+
+/// Why the stream cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SetupError {
+    /// JetStream does not answer; it may later.
+    #[error("JetStream does not answer: {0}")]
+    Unavailable(String),
+    /// Somebody has to change a stream or the configuration.
+    #[error("{0}")]
+    Mismatch(String),
+}
+
+/// Where reading begins.
+pub(super) struct Start {
+    pub(super) policy: DeliverPolicy,
+    /// Whether sequence numbers mean what they meant before.
+    pub(super) is_same_stream: bool,
+    /// Messages that have left the stream before they were read.
+    pub(super) lost: u64,
+}
+
+/// The stream of transactions, and that of verdicts if there is one.
+pub(super) async fn streams(
+    context: &Context,
+    config: &StreamConfig,
+    subjects: &Subjects,
+) -> Result<(Stream, Option<Stream>), SetupError> {
+    let transactions = ensured(context, config, wanted(config, subjects)).await?;
+    let verdicts = match verdicts_wanted(config, subjects) {
+        Some(wanted) => Some(ensured(context, config, wanted).await?),
+        None => None,
+    };
+    Ok((transactions, verdicts))
+}
+
+fn wanted(config: &StreamConfig, subjects: &Subjects) -> stream::Config {
+    stream::Config {
+        name: config.name.clone(),
+        description: Some("Transactions, outcomes and labels on their way to gavel".into()),
+        subjects: vec![subjects.streamed()],
+        max_bytes: bound(config.max_bytes),
+        max_age: age(config.max_age_ms),
+        // What was acknowledged to a processor does not go for want of room before it is read.
+        discard: DiscardPolicy::New,
+        ..common(config)
+    }
+}
+
+fn verdicts_wanted(config: &StreamConfig, subjects: &Subjects) -> Option<stream::Config> {
+    config.verdicts.as_ref().map(|name| stream::Config {
+        name: name.clone(),
+        description: Some("Verdicts of gavel, each once".into()),
+        subjects: vec![subjects.verdicts()],
+        max_bytes: bound(config.verdicts_max_bytes),
+        max_age: age(config.verdicts_max_age_ms),
+        // A full stream must not keep transactions from being scored.
+        discard: DiscardPolicy::Old,
+        ..common(config)
+    })
+}
+
+fn common(config: &StreamConfig) -> stream::Config {
+    stream::Config {
+        retention: RetentionPolicy::Limits,
+        storage: match config.storage {
+            StreamStorage::File => StorageType::File,
+            StreamStorage::Memory => StorageType::Memory,
+        },
+        num_replicas: config.replicas,
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        duplicate_window: DUPLICATE_WINDOW,
+        ..stream::Config::default()
+    }
+}
+
+fn bound(bytes: usize) -> i64 {
+    if bytes == 0 { -1 } else { i64::try_from(bytes).unwrap_or(-1) }
+}
+
+fn age(ms: i64) -> Duration {
+    Duration::from_millis(ms.unsigned_abs())
+}
+
+async fn ensured(context: &Context, config: &StreamConfig, wanted: stream::Config) -> Result<Stream, SetupError> {
+    let name = wanted.name.clone();
+    let found = match context.get_stream(&name).await {
+        Ok(found) => found,
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                if !config.may_create {
+                    let subject = wanted.subjects.join(", ");
+                    let message = format!(
+                        "stream {name} is not there, expected one that captures {subject}: make it, or set \
+                         `[stream] create = true`"
+                    );
+                    return Err(SetupError::Mismatch(message));
+                }
+                let made = context.create_stream(wanted.clone()).await.map_err(|error| match error.kind() {
+                    CreateStreamErrorKind::JetStream(error) => {
+                        SetupError::Mismatch(format!("stream {name} cannot be made: {error}"))
+                    }
+                    _ => SetupError::Unavailable(format!("stream {name}: {error}")),
+                })?;
+                tracing::info!(stream = name, subjects = wanted.subjects.join(","), "made the stream");
+                made
+            }
+            GetStreamErrorKind::JetStream(error) => return Err(SetupError::Unavailable(error.to_string())),
+            _ => return Err(SetupError::Unavailable(error.to_string())),
+        },
+    };
+    let differing = differences(&wanted, &found.cached_info().config);
+    if differing.is_empty() {
+        return Ok(found);
+    }
+    let message = format!("stream {name} is not as configured: {}", differing.join("; "));
+    Err(SetupError::Mismatch(message))
+}
+
+/// What was found and what was expected, setting by setting.
+fn differences(wanted: &stream::Config, found: &stream::Config) -> Vec<String> {
+    let count = |number: i64| if number <= 0 { "no bound".to_owned() } else { number.to_string() };
+    let age = |age: Duration| if age.is_zero() { "no bound".to_owned() } else { format!("{}s", age.as_secs()) };
+    let subjects = |config: &stream::Config| config.subjects.join(", ");
+    let given = |is_there: bool| if is_there { "set" } else { "none" }.to_owned();
+    let settings = [
+        ("subjects", subjects(found), subjects(wanted)),
+        ("retention", format!("{:?}", found.retention), format!("{:?}", wanted.retention)),
+        ("storage", format!("{:?}", found.storage), format!("{:?}", wanted.storage)),
+        ("replicas", found.num_replicas.to_string(), wanted.num_replicas.to_string()),
+        ("discard", format!("{:?}", found.discard), format!("{:?}", wanted.discard)),
+        ("max_age", age(found.max_age), age(wanted.max_age)),
+        ("max_bytes", count(found.max_bytes), count(wanted.max_bytes)),
+        ("max_msgs", count(found.max_messages), count(-1)),
+        ("max_msgs_per_subject", count(found.max_messages_per_subject), count(-1)),
+        ("no_ack", found.no_ack.to_string(), false.to_string()),
+        ("sealed", found.sealed.to_string(), false.to_string()),
+        ("mirror", given(found.mirror.is_some()), given(false)),
+        ("sources", given(found.sources.as_ref().is_some_and(|sources| !sources.is_empty())), given(false)),
+        ("subject_transform", given(found.subject_transform.is_some()), given(false)),
+    ];
+    let differing = settings.into_iter().filter(|(_, found, wanted)| found != wanted);
+    differing.map(|(name, found, wanted)| format!("{name} is {found}, expected {wanted}")).collect()
+}
+
+/// The streams of the account that capture what requests are sent to: whoever asks there takes the stream's
+/// acknowledgement for a verdict.
+pub(super) async fn captured_requests(context: &Context, subjects: &Subjects) -> Result<Vec<String>, SetupError> {
+    let mut captured = Vec::new();
+    for (_, subject) in subjects.listened() {
+        match context.stream_by_subject(subject.clone()).await {
+            Ok(name) => captured.push(format!("{subject} by {name}")),
+            Err(error) if error.kind() == GetStreamByNameErrorKind::NotFound => {}
+            Err(error) => return Err(SetupError::Unavailable(error.to_string())),
+        }
+    }
+    Ok(captured)
+}
+
+/// Where to go on: after what was taken, as the journal or this process knows it; else after what an earlier consumer
+/// has acknowledged; else at the beginning.
+pub(super) async fn start(
+    stream: &Stream,
+    config: &StreamConfig,
+    taken: Option<StreamPosition>,
+    oldest: Option<StreamPosition>,
+) -> Result<Start, SetupError> {
+    let unavailable = |error: &dyn std::fmt::Display| SetupError::Unavailable(error.to_string());
+    let info = stream.get_info().await.map_err(|error| unavailable(&error))?;
+    let (first, last) = (info.state.first_sequence, info.state.last_sequence);
+    let from = |sequence: u64, lost| Start {
+        policy: DeliverPolicy::ByStartSequence { start_sequence: sequence.max(1) },
+        is_same_stream: true,
+        lost,
+    };
+    let Some(taken) = taken else {
+        let acknowledged = stream.consumer_info(&config.consumer).await.ok().map(|info| info.ack_floor.stream_sequence);
+        return Ok(acknowledged.map_or_else(|| from(first, 0), |floor| from(floor + 1, 0)));
+    };
+    let is_same = if taken.sequence > last {
+        false
+    } else if taken.sequence < first {
+        true
+    } else {
+        match stream.get_raw_message(taken.sequence).await {
+            Ok(message) => unix_ms(message.time) == taken.stored_ms,
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => true,
+            Err(error) => return Err(unavailable(&error)),
+        }
+    };
+    if is_same {
+        let next = taken.sequence + 1;
+        let oldest = oldest.filter(|oldest| oldest.sequence <= taken.sequence).map_or(next, |oldest| oldest.sequence);
+        return Ok(from(oldest, first.saturating_sub(next)));
+    }
+    // The broker has forgotten something that it had acknowledged, or the stream is another one: what was stored since
+    // is there, under whatever number. What was taken already is known by its id.
+    let since_made_ms = taken.stored_ms - CLOCKS_DIFFER_MS - unix_ms(info.created);
+    tracing::warn!(
+        stream = config.name,
+        taken = taken.sequence,
+        first,
+        last,
+        "the stream is not the one of before: going on by time, and what was seen already counts once",
+    );
+    let policy = match u64::try_from(since_made_ms) {
+        Ok(ms) if ms > 0 => DeliverPolicy::ByStartTime { start_time: info.created + Duration::from_millis(ms) },
+        _ => from(first, 0).policy,
+    };
+    Ok(Start { policy, is_same_stream: false, lost: 0 })
+}
+
+/// The consumer, made anew, because the place where one begins cannot be changed.
+pub(super) async fn consumer(
+    stream: &Stream,
+    config: &StreamConfig,
+    policy: DeliverPolicy,
+) -> Result<PullConsumer, SetupError> {
+    // One that is not there need not be removed; any other trouble shows when it is made.
+    let _ = stream.delete_consumer(&config.consumer).await;
+    let wanted = pull::Config {
+        durable_name: Some(config.consumer.clone()),
+        description: Some("gavel, in one order; made anew by each start".into()),
+        deliver_policy: policy,
+        ack_policy: AckPolicy::All,
+        ack_wait: ACK_WAIT,
+        max_ack_pending: IN_FLIGHT_MAX as i64,
+        ..pull::Config::default()
+    };
+    let made: Result<Consumer<pull::Config>, _> = stream.create_consumer(wanted).await;
+    made.map_err(|error| SetupError::Unavailable(format!("consumer {}: {error}", config.consumer)))
+}
+
+/// The identities of the verdicts that were stored from a time on.
+pub(super) async fn stored_since(verdicts: &Stream, since_ms: i64) -> Result<BTreeSet<String>, SetupError> {
+    let unavailable = |error: &dyn std::fmt::Display| SetupError::Unavailable(error.to_string());
+    let info = verdicts.get_info().await.map_err(|error| unavailable(&error))?;
+    let ms = u64::try_from(since_ms - CLOCKS_DIFFER_MS - unix_ms(info.created)).unwrap_or_default();
+    let wanted = pull::OrderedConfig {
+        deliver_policy: DeliverPolicy::ByStartTime { start_time: info.created + Duration::from_millis(ms) },
+        headers_only: true,
+        ..pull::OrderedConfig::default()
+    };
+    let mut consumer = verdicts.create_consumer(wanted).await.map_err(|error| unavailable(&error))?;
+    let mut stored = BTreeSet::new();
+    if consumer.info().await.map_err(|error| unavailable(&error))?.num_pending == 0 {
+        return Ok(stored);
+    }
+    let mut messages = consumer.messages().await.map_err(|error| unavailable(&error))?;
+    while let Some(message) = messages.next().await {
+        let message = message.map_err(|error| unavailable(&error))?;
+        let identity = message.headers.as_ref().and_then(|headers| headers.get(async_nats::header::NATS_MESSAGE_ID));
+        stored.extend(identity.map(|identity| identity.as_str().to_owned()));
+        if message.info().map_err(|error| unavailable(&error))?.pending == 0 {
+            break;
+        }
+    }
+    Ok(stored)
+}
+
+pub(super) fn unix_ms(time: DateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
