@@ -3,6 +3,8 @@
 
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "faults/rebuilt.rs"]
+mod rebuilt;
 #[path = "faults/stream.rs"]
 mod stream;
 #[path = "faults/world.rs"]
@@ -26,15 +28,17 @@ fn one_verdict_per_transaction_whatever_fails() {
     let start = Instant::now();
     let (mut seeds, mut all) = (0, Summary::default());
     while seeds < SEEDS_MIN || start.elapsed() < box_of_time {
-        let Summary { records, crashes, power_cuts, refused } = World::new(seeds).run();
+        let Summary { records, crashes, power_cuts, refused, snapshots, fallbacks } = World::new(seeds).run();
         all.records += records;
         all.crashes += crashes;
         all.power_cuts += power_cuts;
         all.refused += refused;
+        all.snapshots += snapshots;
+        all.fallbacks += fallbacks;
         seeds += 1;
     }
     eprintln!(
-        "{seeds} seeds: {} records, {} crashes, {} power cuts, {} refused for want of a disk",
-        all.records, all.crashes, all.power_cuts, all.refused
+        "{seeds} seeds: {} records, {} crashes, {} power cuts, {} refused for want of a disk, {} snapshots, {} of no use",
+        all.records, all.crashes, all.power_cuts, all.refused, all.snapshots, all.fallbacks
     );
 }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::{path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use async_nats::Client;
 use futures_util::StreamExt as _;
@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use support::{
     Broker, Gavel,
     purchases::{Purchase, purchases, uninterrupted},
+    wait_for,
 };
 
 /// Requests that are on their way at once.
@@ -102,6 +103,17 @@ impl Processor {
     }
 }
 
+/// Cuts the end of the newest snapshot off, as if it had never been synced. Whether there is one.
+fn tear_newest_snapshot(state: &Path) -> bool {
+    let names = fs::read_dir(state).expect("the folder is there").map(|entry| entry.expect("a name").path());
+    let Some(newest) = names.filter(|path| path.extension().is_some_and(|end| end == "gsn")).max() else {
+        return false;
+    };
+    let bytes = fs::read(&newest).expect("it is readable");
+    fs::write(&newest, &bytes[..bytes.len() / 2]).expect("written");
+    true
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_moment_it_gives_every_transaction_one_verdict() {
     let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
@@ -116,20 +128,29 @@ async fn killed_at_any_moment_it_gives_every_transaction_one_verdict() {
     let expected = uninterrupted(&purchases, &arguments);
 
     let broker = Broker::start();
-    // Small files, so that several are read at each start.
-    let mut gavel = Gavel::start_as(broker.url(), "[durability]\nfile_max = \"1MiB\"\n", &arguments);
+    // Small files, so that several are read at each start, and a snapshot whenever the one before is done.
+    let often = "[durability]\nfile_max = \"1MiB\"\nsnapshot_interval = \"1s\"\nsnapshot_after = \"16KiB\"\n";
+    let mut gavel = Gavel::start_as(broker.url(), often, &arguments);
     gavel.wait_ready();
     let mut processor = Processor::new(&broker, purchases.len()).await;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut snapshots_used = 0;
     for kill in 1..=kills {
         let answered = kill * BETWEEN_KILLS - random.random_range(0..BETWEEN_KILLS);
         processor.until(&purchases, answered, Duration::from_secs(20)).await;
+        if kill == 1 {
+            wait_for("a snapshot", || (gavel.metric("gavel_snapshots_total", "") > 0.5).then_some(()));
+        }
         tokio::time::sleep(Duration::from_micros(random.random_range(0..20_000))).await;
         gavel.kill();
         // What it had said before is still on its way.
         while processor.take(Duration::from_millis(200)).await {}
+        let damaged = kill.is_multiple_of(2) && tear_newest_snapshot(&gavel.folder().join("state"));
         gavel.start_again();
         gavel.wait_ready();
+        snapshots_used += usize::from(gavel.log().contains("a snapshot is loaded"));
+        let fallbacks = gavel.metric("gavel_snapshot_fallbacks_total", "");
+        assert!(!damaged || fallbacks > 0.5, "{}", gavel.log());
         assert!(gavel.metric("gavel_journal_lost_total", "") < 0.5, "{}", gavel.log());
         assert!(gavel.metric("gavel_journal_damage_total", "") < 0.5, "{}", gavel.log());
         processor.ask_again(&purchases).await;
@@ -151,8 +172,8 @@ async fn killed_at_any_moment_it_gives_every_transaction_one_verdict() {
     assert!(gavel.wait_exit().success());
     gavel.start_again();
     gavel.wait_ready();
-    let records = gavel.metric("gavel_journal_replayed_total", "");
-    assert!((records - purchases.len() as f64).abs() < 0.5, "{records} records of {}", purchases.len());
+    gavel.wait_metric("gavel_snapshot_record", "", purchases.len() as f64);
+    assert!(snapshots_used > 0, "no restart began with a snapshot");
     (processor.next, processor.on_their_way) = (0, 0);
     let answers = std::mem::replace(&mut processor.answers, vec![None; purchases.len()]);
     processor.until(&purchases, purchases.len(), Duration::from_secs(20)).await;

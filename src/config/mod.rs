@@ -199,6 +199,12 @@ pub struct DurabilityConfig {
     pub journal_max_bytes: usize,
     /// What to do while nothing can be written.
     pub on_failure: OnFailure,
+    /// At most this long after a snapshot the next one is taken, if there is anything new; 0 takes none.
+    pub snapshot_interval_ms: i64,
+    /// The next one is taken earlier once the journal has grown by this much.
+    pub snapshot_after_bytes: usize,
+    /// How many snapshots are kept.
+    pub snapshots_kept: usize,
 }
 
 /// What to do while the journal cannot be written.

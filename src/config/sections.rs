@@ -318,6 +318,7 @@ fn http(reader: &mut Reader) -> HttpConfig {
 }
 
 fn durability(reader: &mut Reader) -> DurabilityConfig {
+    const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;
     let dir = match reader.take("durability.dir") {
         None => Some("state".into()),
@@ -331,6 +332,9 @@ fn durability(reader: &mut Reader) -> DurabilityConfig {
         file_max_bytes: reader.bytes("durability.file_max", 64 * MIB, MIB..=1 << 30),
         journal_max_bytes: reader.bytes("durability.journal_max", 64 << 30, MIB..=1 << 44),
         on_failure: reader.word("durability.on_failure", OnFailure::Refuse, &on_failure),
+        snapshot_interval_ms: reader.duration_ms("durability.snapshot_interval", 10 * MINUTE_MS, 0..=DAY_MS),
+        snapshot_after_bytes: reader.bytes("durability.snapshot_after", 256 * MIB, KIB..=1 << 40),
+        snapshots_kept: reader.count("durability.snapshots_kept", 3, 1..=1_000),
     }
 }
 

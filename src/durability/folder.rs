@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write as _},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, Sender, TryRecvError, channel},
     thread::JoinHandle,
@@ -41,7 +41,7 @@ pub struct Folder {
     not_begun: Vec<io::Error>,
     syncer: Option<JoinHandle<()>>,
     /// Locked until it is closed.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// What the syncing thread is given.
@@ -67,6 +67,16 @@ impl Folder {
             Err(TryLockError::WouldBlock) => return Err(FolderError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => return Err(unusable(&lock_path)(source)),
         }
+        Self::over(path, Some(lock))
+    }
+
+    /// A folder that is another's: of this process, or of one that is about to hand it over. What lies there is not
+    /// written to, but for files that the owner does not know.
+    pub fn beside(path: &Path) -> Result<Self, FolderError> {
+        Self::over(path, None)
+    }
+
+    fn over(path: &Path, lock: Option<File>) -> Result<Self, FolderError> {
         let (wanted, jobs) = channel::<Job>();
         let (told, done) = channel();
         let syncer = std::thread::Builder::new().name("sync".into()).spawn(move || {
@@ -77,7 +87,8 @@ impl Folder {
                 }
             }
         });
-        let syncer = Some(syncer.map_err(unusable(path))?);
+        let unusable = |source| FolderError::Unusable { path: path.to_owned(), source };
+        let syncer = Some(syncer.map_err(unusable)?);
         let path = path.to_owned();
         Ok(Self {
             path,
@@ -112,8 +123,13 @@ impl Storage for Folder {
         Ok(names)
     }
 
-    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.path.join(name))
+    fn read_from(&mut self, name: &str, at: u64) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path.join(name))?;
+        let length = file.metadata()?.len().saturating_sub(at);
+        file.seek(SeekFrom::Start(at))?;
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn create(&mut self, name: &str) -> io::Result<()> {
@@ -169,6 +185,11 @@ impl Storage for Folder {
             first = first.and(result);
         }
         first
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))?;
+        File::open(&self.path)?.sync_all()
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {

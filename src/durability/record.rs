@@ -371,6 +371,11 @@ pub fn push_release(out: &mut Vec<u8>, note: &ReleaseNote) {
     push_bytes(out, &note.ending);
 }
 
+/// Whether some bytes are the note of a release.
+pub fn is_release(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&RELEASE)
+}
+
 impl<'a> Record<'a> {
     /// The record of some bytes. `None` where they are none of this version, which a checksum has ruled out before.
     pub fn read(bytes: &'a [u8], reading: Option<&Reading>) -> Option<Self> {

@@ -1,12 +1,12 @@
 //! Journal files back into a scorer, in their order. It never hides what is missing: damage and gaps are part of what it
 //! found.
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use super::{
     position::StreamMark,
-    record::{Answered, Reading, Record, ReleaseNote, origin},
-    segment::{FORMAT_VERSION, Frame, Header, Part, parts, read_header},
+    record::{Answered, Reading, Record, ReleaseNote, is_release, origin},
+    segment::{FORMAT_VERSION, Frame, HEADER_BYTES, Header, Part, parts, read_header},
     storage::Storage,
 };
 use crate::scoring::{
@@ -104,76 +104,207 @@ pub enum ReplayError {
     },
 }
 
-/// Gives every record on in its order, with its number; a list change that was in force when a file began has none.
-///
-/// `each` says whether to go on.
+/// Whoever is given the records, in their order and with their numbers; a list change that was in force when a file
+/// began has none. It says whether to go on.
+pub trait Each: FnMut(Option<u64>, Record<'_>, Option<&Reading>) -> bool {}
+
+impl<F: FnMut(Option<u64>, Record<'_>, Option<&Reading>) -> bool> Each for F {}
+
+/// Gives every record on that comes after one.
 pub fn read<S: Storage>(
     storage: &mut S,
     schema: &AttributeSchema,
     after_sequence: u64,
-    mut each: impl FnMut(Option<u64>, Record<'_>, Option<&Reading>) -> bool,
+    mut each: impl Each,
 ) -> Result<Found, ReplayError> {
-    let mut names = storage.names().map_err(|source| ReplayError::Read { file: "the folder".into(), source })?;
-    names.retain(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
-    names.sort_unstable();
-    let highest_ms = i64::MIN;
-    let mut reader =
-        Reader { schema, reading: None, expected: None, after_sequence, highest_ms, found: Found::default() };
-    for name in names {
-        let bytes = match storage.read(&name) {
-            Ok(bytes) => bytes,
-            Err(source) => return Err(ReplayError::Read { file: name, source }),
-        };
-        if let Header::Version(version) = read_header(&bytes) {
-            return Err(ReplayError::Version { file: name, version });
-        }
-        if !reader.file(&name, &bytes, &mut each) {
-            break;
-        }
-    }
-    let Reader { reading, expected, mut found, .. } = reader;
-    found.next_sequence = expected.unwrap_or(1).max(after_sequence.saturating_add(1));
-    found.release = reading.map(|reading| reading.note().clone());
-    Ok(found)
+    let mut reader = Reader::new(schema);
+    reader.after_sequence = after_sequence;
+    reader.follow(storage, &mut each)?;
+    Ok(reader.end())
 }
 
-struct Reader<'s> {
-    schema: &'s AttributeSchema,
+/// The number in a file's name, if it is one of the journal.
+fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX).filter(|_| name.ends_with(SUFFIX))?.get(..20)?.parse().ok()
+}
+
+/// A journal on its way into a scorer. It can be followed while it grows.
+pub struct Reader {
+    schema: AttributeSchema,
     reading: Option<Reading>,
     /// The number of the next record; `None` before the first.
     expected: Option<u64>,
     after_sequence: u64,
     highest_ms: i64,
     found: Found,
+    /// What is known of files that need not be read, by name.
+    known: BTreeMap<String, FileInfo>,
+    /// The file that is read, and where what was not read yet begins.
+    current: Option<(String, usize)>,
+    /// Whether a numbered record of it was read.
+    is_begun: bool,
+    /// Bytes at its end that are no frame, or none yet.
+    torn_bytes: u64,
+    /// The last record that came from a stream.
+    streamed_record: u64,
 }
 
-impl Reader<'_> {
-    fn file(
-        &mut self,
-        name: &str,
-        bytes: &[u8],
-        each: &mut impl FnMut(Option<u64>, Record<'_>, Option<&Reading>) -> bool,
-    ) -> bool {
-        let first_sequence = match read_header(bytes) {
-            Header::Good { first_sequence } => first_sequence,
-            // The name says it too.
-            _ => name.get(PREFIX.len()..PREFIX.len() + 20).and_then(|digits| digits.parse().ok()).unwrap_or_default(),
-        };
-        self.found.files.push(FileInfo {
-            name: name.to_owned(),
-            first_sequence,
-            bytes: bytes.len() as u64,
-            newest_ms: i64::MIN,
-        });
-        for part in parts(bytes) {
+impl Reader {
+    /// From the beginning on.
+    pub fn new(schema: &AttributeSchema) -> Self {
+        Self {
+            schema: schema.clone(),
+            reading: None,
+            expected: None,
+            after_sequence: 0,
+            highest_ms: i64::MIN,
+            found: Found::default(),
+            known: BTreeMap::new(),
+            current: None,
+            is_begun: false,
+            torn_bytes: 0,
+            streamed_record: 0,
+        }
+    }
+
+    /// Behind what somebody holds already, with what is known of the files up to there and of a stream.
+    pub fn after(
+        schema: &AttributeSchema,
+        sequence: u64,
+        highest_ms: i64,
+        known: (&[FileInfo], StreamMark, u64),
+    ) -> Self {
+        let (files, stream, streamed_record) = known;
+        let known = files.iter().map(|file| (file.name.clone(), file.clone())).collect();
+        let found = Found { stream, ..Found::default() };
+        Self { after_sequence: sequence, highest_ms, known, found, streamed_record, ..Self::new(schema) }
+    }
+
+    /// Reads everything that has come since the last time. `false` where it was told not to go on.
+    pub fn follow<S: Storage>(&mut self, storage: &mut S, each: &mut impl Each) -> Result<bool, ReplayError> {
+        let mut names = storage.names().map_err(|source| ReplayError::Read { file: "the folder".into(), source })?;
+        names.retain(|name| number_of(name).is_some());
+        names.sort_unstable();
+        for (place, name) in names.iter().enumerate() {
+            let at = match &self.current {
+                Some((current, _)) if name < current => continue,
+                Some((current, at)) if name == current => *at,
+                _ => {
+                    let next = names.get(place + 1).and_then(|next| number_of(next));
+                    self.begin(name);
+                    if next.is_some_and(|next| next <= self.after_sequence.saturating_add(1))
+                        && let Some(known) = self.known.get(name)
+                    {
+                        // Everything in it is held already.
+                        self.found.files.push(known.clone());
+                        self.current = Some((name.clone(), usize::MAX));
+                        continue;
+                    }
+                    0
+                }
+            };
+            if at == usize::MAX {
+                continue;
+            }
+            let bytes = match storage.read_from(name, at as u64) {
+                Ok(bytes) => bytes,
+                // Its owner has removed it since the names were read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(ReplayError::Read { file: name.clone(), source }),
+            };
+            let is_last = place + 1 == names.len();
+            if at == 0 {
+                if let Header::Version(version) = read_header(&bytes) {
+                    return Err(ReplayError::Version { file: name.clone(), version });
+                }
+                if self.found.files.last().is_none_or(|file| file.name != *name) {
+                    let first_sequence = match read_header(&bytes) {
+                        Header::Good { first_sequence } => first_sequence,
+                        // The name says it too.
+                        _ => number_of(name).unwrap_or_default(),
+                    };
+                    // What is held already counts for the file as well.
+                    let newest_ms = self.known.get(name).map_or(i64::MIN, |known| known.newest_ms);
+                    self.found.files.push(FileInfo { name: name.clone(), first_sequence, bytes: 0, newest_ms });
+                }
+            }
+            if let Some(file) = self.found.files.last_mut() {
+                file.bytes = (at + bytes.len()) as u64;
+            }
+            if !self.file(name, at, &bytes, is_last, each) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gives frames on that nobody had to read.
+    pub fn frames(&mut self, bytes: &[u8], each: &mut impl Each) -> bool {
+        parts(bytes, false).all(|part| match part {
+            Part::Frame(frame) => self.frame(&frame, each),
+            Part::Damage { .. } | Part::Torn { .. } => true,
+        })
+    }
+
+    /// The number of the next record.
+    pub fn next_sequence(&self) -> u64 {
+        self.expected.unwrap_or(1).max(self.after_sequence.saturating_add(1))
+    }
+
+    /// The newest event time so far.
+    pub fn highest_ms(&self) -> i64 {
+        self.highest_ms
+    }
+
+    /// The number of the last record that came from a stream; 0 for none.
+    pub fn streamed_record(&self) -> u64 {
+        self.streamed_record
+    }
+
+    /// What was found so far.
+    pub fn found(&self) -> &Found {
+        &self.found
+    }
+
+    /// What was found.
+    pub fn end(mut self) -> Found {
+        self.found.torn_bytes += std::mem::take(&mut self.torn_bytes);
+        self.found.next_sequence = self.next_sequence();
+        self.found.release = self.reading.map(|reading| reading.note().clone());
+        self.found
+    }
+
+    /// Goes on to another file. What stands at the end of the one before is not going to be completed.
+    fn begin(&mut self, name: &str) {
+        self.found.torn_bytes += std::mem::take(&mut self.torn_bytes);
+        self.current = Some((name.to_owned(), 0));
+        self.is_begun = false;
+    }
+
+    fn file(&mut self, name: &str, start: usize, bytes: &[u8], is_last: bool, each: &mut impl Each) -> bool {
+        let mut read = start;
+        self.torn_bytes = 0;
+        if start == 0 {
+            self.found.damage.retain(|damage| damage.file != name);
+        }
+        if start == 0 && !matches!(read_header(bytes), Header::Damaged) {
+            read = HEADER_BYTES;
+        }
+        for part in parts(bytes, start == 0) {
             let goes_on = match part {
-                Part::Frame(frame) => self.frame(&frame, each),
+                Part::Frame(frame) => {
+                    self.is_begun |= frame.records > 0;
+                    read += frame.bytes();
+                    self.frame(&frame, each)
+                }
                 Part::Damage { at, bytes } => {
-                    self.found.damage.push(Damage { file: name.to_owned(), at, bytes });
+                    read += bytes;
+                    self.found.damage.push(Damage { file: name.to_owned(), at: start + at, bytes });
                     true
                 }
+                // It may be complete the next time.
                 Part::Torn { bytes, .. } => {
-                    self.found.torn_bytes += bytes as u64;
+                    self.torn_bytes = bytes as u64;
                     true
                 }
             };
@@ -181,14 +312,13 @@ impl Reader<'_> {
                 return false;
             }
         }
+        // One that has no record yet may be made anew under the same name.
+        let read = if is_last && !self.is_begun { 0 } else { read };
+        self.current = Some((name.to_owned(), read));
         true
     }
 
-    fn frame(
-        &mut self,
-        frame: &Frame<'_>,
-        each: &mut impl FnMut(Option<u64>, Record<'_>, Option<&Reading>) -> bool,
-    ) -> bool {
+    fn frame(&mut self, frame: &Frame<'_>, each: &mut impl Each) -> bool {
         let is_preamble = frame.records == 0;
         // What is older than the first file has been removed, and need not be there.
         let wanted = if self.after_sequence == 0 { u64::MAX } else { self.after_sequence.saturating_add(1) };
@@ -201,18 +331,26 @@ impl Reader<'_> {
         for (place, bytes) in (0_u64..).zip(frame.iter()) {
             let sequence = frame.first_sequence + place;
             if (is_preamble || sequence >= expected)
+                && sequence > self.after_sequence
                 && let Some(position) = origin(bytes)
             {
                 self.found.stream.taken = Some(position);
+                self.streamed_record = sequence;
             }
             if !is_preamble && (sequence < expected || sequence <= self.after_sequence) {
                 self.found.repeated += u64::from(sequence > self.after_sequence);
-                // What later records build on is still to be known.
-                match Record::read(bytes, self.reading.as_ref()) {
-                    Some(Record::Release(note)) => self.reading = Some(Reading::new(note, self.schema)),
-                    Some(Record::Mark(mark)) if sequence >= expected => self.found.stream = mark,
-                    _ => {}
+                // What later records build on is still to be known; how far a stream was worked off is held already.
+                if is_release(bytes) || sequence > self.after_sequence {
+                    match Record::read(bytes, self.reading.as_ref()) {
+                        Some(Record::Release(note)) => self.reading = Some(Reading::new(note, &self.schema)),
+                        Some(Record::Mark(mark)) if sequence >= expected => self.found.stream = mark,
+                        _ => {}
+                    }
                 }
+                continue;
+            }
+            // Later changes to the same lists are held already.
+            if is_preamble && frame.first_sequence <= self.after_sequence && !is_release(bytes) {
                 continue;
             }
             let Some(record) = Record::read(bytes, self.reading.as_ref()) else {
@@ -226,7 +364,7 @@ impl Reader<'_> {
                 file.newest_ms = file.newest_ms.max(self.highest_ms);
             }
             match &record {
-                Record::Release(note) => self.reading = Some(Reading::new(note.clone(), self.schema)),
+                Record::Release(note) => self.reading = Some(Reading::new(note.clone(), &self.schema)),
                 Record::Mark(mark) => self.found.stream = *mark,
                 _ => {}
             }
@@ -265,7 +403,7 @@ pub fn restore(scorer: &mut Scorer, record: &Record<'_>, reading: Option<&Readin
         }
         Record::Outcome(outcome) => Input::Outcome(outcome),
         Record::Label(label) => Input::Label(label),
-        Record::ListChange(change) => Input::ListChange(change),
+        Record::ListChange(change) => Input::ListChanged(change),
         Record::Release(_) | Record::Mark(_) => return,
     };
     match (scorer.apply(input), record) {

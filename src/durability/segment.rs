@@ -162,6 +162,11 @@ impl<'a> Frame<'a> {
         std::iter::from_fn(move || taking.bytes())
     }
 
+    /// How many bytes it takes in its file.
+    pub fn bytes(&self) -> usize {
+        FRAME_HEADER_BYTES + self.body.len()
+    }
+
     fn read(bytes: &'a [u8]) -> Option<(Self, usize)> {
         let mut taking = Taking(bytes);
         if taking.array::<4>()? != *FRAME_MARK {
@@ -183,11 +188,11 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The parts of a file, in order.
-pub fn parts(file: &[u8]) -> impl Iterator<Item = Part<'_>> {
+/// The parts of a file, in order; without its beginning there is no header to be left out.
+pub fn parts(file: &[u8], is_beginning: bool) -> impl Iterator<Item = Part<'_>> {
     let mut at = match read_header(file) {
-        Header::Good { .. } | Header::Version(_) => HEADER_BYTES,
-        Header::Damaged => 0,
+        Header::Good { .. } | Header::Version(_) if is_beginning => HEADER_BYTES,
+        _ => 0,
     };
     std::iter::from_fn(move || {
         let rest = file.get(at..).filter(|rest| !rest.is_empty())?;

@@ -8,7 +8,12 @@ pub trait Storage {
     fn names(&mut self) -> io::Result<Vec<String>>;
 
     /// A whole file.
-    fn read(&mut self, name: &str) -> io::Result<Vec<u8>>;
+    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
+        self.read_from(name, 0)
+    }
+
+    /// A file from a place on.
+    fn read_from(&mut self, name: &str, at: u64) -> io::Result<Vec<u8>>;
 
     /// Makes a new file the one that is appended to. A file of that name is an error of kind `AlreadyExists`.
     fn create(&mut self, name: &str) -> io::Result<()>;
@@ -31,6 +36,9 @@ pub trait Storage {
     /// Waits for every sync that was begun; the first error of those not told yet.
     fn wait_sync(&mut self) -> io::Result<()>;
 
+    /// Gives a file another name, which outlives a power cut from then on.
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+
     /// Removes a file.
     fn remove(&mut self, name: &str) -> io::Result<()>;
 }
@@ -43,8 +51,8 @@ impl Storage for AnyStorage {
         (**self).names()
     }
 
-    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
-        (**self).read(name)
+    fn read_from(&mut self, name: &str, at: u64) -> io::Result<Vec<u8>> {
+        (**self).read_from(name, at)
     }
 
     fn create(&mut self, name: &str) -> io::Result<()> {
@@ -73,6 +81,10 @@ impl Storage for AnyStorage {
 
     fn wait_sync(&mut self) -> io::Result<()> {
         (**self).wait_sync()
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        (**self).rename(from, to)
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {

@@ -80,7 +80,7 @@ impl<'r> Rehearsal<'r> {
         settings.policy.without_score.clear();
         let release = Release {
             settings,
-            program,
+            program: program.into(),
             plan,
             rules,
             lists: files.lists().with_entries(lists.iter().map(|(name, entries)| (name, entries_file(entries)))),

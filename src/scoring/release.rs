@@ -14,6 +14,7 @@ use super::{
 };
 
 /// A compiled feature.
+#[derive(Clone)]
 pub struct Feature {
     /// Its name, as reasons give it.
     pub name: Arc<str>,
@@ -21,12 +22,14 @@ pub struct Feature {
     pub id: FeatureId,
 }
 
-/// Everything that decides an answer but the past: one compiled whole, swapped at one place in the order of inputs.
+/// Everything that decides an answer but the past: one compiled whole, swapped at one place in the order of inputs. A
+/// clone shares what is large.
+#[derive(Clone)]
 pub struct Release {
     /// Rates, attributes, windows and policy.
     pub settings: Settings,
     /// Every expression of the rules and the features.
-    pub program: Program,
+    pub program: Arc<Program>,
     /// Which aggregates the program reads.
     pub plan: Plan,
     /// The rules.
@@ -91,6 +94,7 @@ impl Release {
             }
         };
         let (program, plan) = compiler.finish();
+        let program = Arc::new(program);
         let versions = versions(&settings, &rules, model.as_deref());
         let lists = files.into_lists();
         Ok((Self { settings, program, plan, rules, lists, model, features, segments, versions }, diagnostics))
@@ -125,6 +129,7 @@ impl Release {
         let sources = features.iter().map(|(name, expression)| (name.as_str(), expression.as_str()));
         let features = compile_features(sources, &mut compiler)?;
         let (program, plan) = compiler.finish();
+        let program = Arc::new(program);
         let rules = RuleSet::default();
         let versions = versions(&settings, &rules, None);
         Ok(Self { settings, program, plan, rules, lists, model: None, features, segments: Vec::new(), versions })

@@ -1,8 +1,10 @@
 //! The one door: inputs in one order, outputs back. The same inputs always give the same bytes; no clock, no I/O.
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use super::{
     expression::{Memo, Scope},
-    plan::{AggregateValue, FilterBits, SettledBits},
+    plan::{AggregateValue, FilterBits, FilterId, SettledBits},
     refusal::{Refusal, RefusalClass},
     registry::{Fingerprint, Registry, Repeat},
     release::Release,
@@ -45,6 +47,11 @@ pub enum Input<'a> {
         /// The answer's JSON.
         body: &'a [u8],
     },
+    /// A change to a list that took effect before this process began; no rule file need name the list now.
+    ListChanged(&'a ListChange<'a>),
+    /// The past that the release in force would have, had it always been there, takes the place of the one that was
+    /// gathered across reloads.
+    Refill(Box<Past>),
 }
 
 /// What came of an input.
@@ -83,6 +90,15 @@ pub struct Scorer {
     verdict: Verdict,
     body: Vec<u8>,
     retired: Option<Retired>,
+    retired_past: Option<Box<Past>>,
+}
+
+/// What was taken in so far: windows, and the transactions that they and repeated ids refer to.
+pub struct Past {
+    /// The windows.
+    pub windows: Windows,
+    /// The transactions remembered.
+    pub registry: Registry,
 }
 
 /// What a reload has replaced. To free it may take long, so whoever is in a hurry hands it to somebody who is not.
@@ -115,6 +131,7 @@ impl Scorer {
             verdict: Verdict::default(),
             body: Vec::new(),
             retired: None,
+            retired_past: None,
             release,
         }
     }
@@ -149,6 +166,28 @@ impl Scorer {
         self.retired.take()
     }
 
+    /// What the last refill has replaced, if nobody has taken it yet.
+    pub fn take_retired_past(&mut self) -> Option<Box<Past>> {
+        self.retired_past.take()
+    }
+
+    /// The past alone.
+    pub fn into_past(self) -> Past {
+        Past { windows: self.windows, registry: self.registry }
+    }
+
+    /// Of everything that decides whether a past that was saved is one of this release: its plan, its attributes, the
+    /// settings of its windows, its tests and its currency.
+    pub fn identity(&self) -> u128 {
+        let Release { program, plan, settings, .. } = &self.release;
+        let mut text = format!("{:032x} {}", self.windows.identity(), settings.rates.base().code());
+        for filter in 0..plan.filters.len() {
+            text.push('\n');
+            text.push_str(program.filter_text(FilterId(filter as u16)));
+        }
+        xxh3_128(text.as_bytes())
+    }
+
     /// The features of the transaction scored last, in the release's order.
     pub fn features(&self) -> &[Option<f64>] {
         &self.features
@@ -177,6 +216,16 @@ impl Scorer {
             }
             Input::Answered { transaction, amount_base_minor, decision, body } => {
                 self.restore(transaction, amount_base_minor, decision, body);
+                Output::Applied
+            }
+            Input::ListChanged(change) => {
+                self.release.lists.restore(change);
+                Output::Applied
+            }
+            Input::Refill(mut past) => {
+                std::mem::swap(&mut self.windows, &mut past.windows);
+                std::mem::swap(&mut self.registry, &mut past.registry);
+                self.retired_past = Some(past);
                 Output::Applied
             }
         }

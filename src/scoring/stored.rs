@@ -22,6 +22,12 @@ pub enum StoredError {
     Other,
 }
 
+/// From so many bytes on what is appended is handed on, so that a large state is never held as bytes as well.
+pub const HAND_ON_BYTES: usize = 1 << 20;
+
+/// Takes what has been appended so far, and leaves the bytes empty.
+pub type HandOn<'h> = &'h mut dyn FnMut(&mut Vec<u8>);
+
 /// What reading gives.
 pub type Stored<T> = Result<T, StoredError>;
 

@@ -1,7 +1,7 @@
 //! What the scoring thread does for durability: inputs into the journal, answers held back until they are in it, the
 //! journal read at the start. It decides nothing about a transaction.
 
-use std::{mem, sync::Arc, time::Instant};
+use std::{mem, num::NonZero, sync::Arc, time::Instant};
 
 use async_nats::message::OutboundMessage;
 
@@ -12,8 +12,9 @@ use crate::{
         folder::{Folder, FolderError},
         journal::{Journal, JournalEvent, JournalSettings},
         position::{StreamMark, StreamPosition},
+        rebuild::{Rebuild, Refused},
         record::Record,
-        replay::{self, Found, Replayed},
+        replay::{Found, Replayed},
         storage::AnyStorage,
     },
     scoring::{
@@ -91,23 +92,38 @@ impl Keeper {
     ) -> Result<(), String> {
         let State::Taken(mut storage, settings) = mem::replace(&mut self.state, State::Off) else { return Ok(()) };
         let since = Instant::now();
-        let schema = scorer.release().settings.schema.clone();
-        let mut replayed = Replayed::default();
-        let found = replay::read(&mut storage, &schema, 0, |number, record, reading| {
-            if let Some(number) = number {
-                see(number, &record);
-            }
-            replay::restore(scorer, &record, reading, &mut replayed);
-            true
+        let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        let mut rebuild = Rebuild::begin(&mut storage, scorer, threads);
+        self.tell_snapshots(&rebuild, since);
+        let followed = rebuild.unconfirmed(&mut storage, scorer, &mut see).and_then(|()| {
+            rebuild.follow(&mut storage, scorer, |number, record| {
+                if let Some(number) = number {
+                    see(number, record);
+                }
+                true
+            })
         });
-        let found = found.map_err(|error| error.to_string())?;
-        self.tell(&found, &replayed, since);
+        followed.map_err(|error| error.to_string())?;
+        let (replayed, missing) = (mem::take(&mut rebuild.replayed), rebuild.missing());
+        let found = rebuild.end();
+        self.tell(&found, &replayed, missing, since);
         self.state = State::Writing(Box::new(Journal::new(storage, settings, found, scorer.release(), now_ms)));
         self.tell_events();
         Ok(())
     }
 
-    fn tell(&self, found: &Found, replayed: &Replayed, since: Instant) {
+    fn tell_snapshots(&self, rebuild: &Rebuild, since: Instant) {
+        let metrics = &self.metrics.durable;
+        tell_refused(&rebuild.refused, &self.metrics);
+        if let Some(head) = &rebuild.from {
+            let took_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(record = head.sequence, took_ms, "a snapshot is loaded");
+            metrics.taken(head.taken_unix_ms);
+            metrics.snapshot_record.set(i64::try_from(head.sequence).unwrap_or(i64::MAX));
+        }
+    }
+
+    fn tell(&self, found: &Found, replayed: &Replayed, missing: u64, since: Instant) {
         let took_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let Found { records, repeated, lost, unreadable, torn_bytes, files, .. } = found;
         tracing::info!(
@@ -127,7 +143,11 @@ impl Keeper {
         }
         let metrics = &self.metrics;
         metrics.journal_replayed.inc_by(*records);
-        metrics.journal_lost.inc_by(lost.saturating_add(*unreadable));
+        let before = missing - lost.saturating_add(*unreadable).saturating_add(found.damage.len() as u64).min(missing);
+        if before > 0 {
+            tracing::error!(missing = before, "the snapshot was made of a journal with gaps or damaged places");
+        }
+        metrics.journal_lost.inc_by(lost.saturating_add(*unreadable).saturating_add(before));
         metrics.journal_damage.inc_by(found.damage.len() as u64);
     }
 
@@ -292,5 +312,18 @@ impl Keeper {
         metrics.journal_syncs.inc_by(stats.syncs.saturating_sub(metrics.journal_syncs.get()));
         metrics.journal_files.set(gauge(stats.files));
         metrics.journal_held_bytes.set(gauge(stats.held_bytes));
+    }
+}
+
+/// Says which snapshots were of no use, and why.
+pub fn tell_refused(refused: &[Refused], metrics: &Metrics) {
+    for Refused { name, error } in refused {
+        metrics.durable.snapshot_fallbacks.with_label_values(&[error.code()]).inc();
+        // That windows are asked for which were not before is nobody's fault.
+        if error.code() == "plan" {
+            tracing::info!(file = name, "the snapshot is not used: {error}");
+        } else {
+            tracing::error!(file = name, "the snapshot is not used: {error}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! What the service tells Prometheus: every metric's name beside its help. The scoring thread never takes a lock for
 //! it: it counts in a `Tally` of its own and hands the sums over in between.
 
+mod durable;
+
 use std::time::{Duration, Instant};
 
 use prometheus::{
@@ -66,6 +68,8 @@ impl Stage {
 
 /// Every metric of the service.
 pub struct Metrics {
+    /// What is kept beside the journal.
+    pub durable: durable::Durable,
     registry: Registry,
     started: Instant,
     messages: IntCounterVec,
@@ -183,6 +187,7 @@ impl Metrics {
         let build = made.gauges("gavel_build_info", "Which build this is; always 1.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Self {
+            durable: durable::Durable::new(&made)?,
             started: Instant::now(),
             messages: made.counters("gavel_messages_total", "Messages received, by what they ask for.", &["kind"])?,
             verdicts: made.counters(
@@ -279,10 +284,14 @@ impl Metrics {
             journal_held_bytes: made.gauge("gavel_journal_bytes", "Length of all files of the journal.")?,
             journal_replayed: made
                 .counter("gavel_journal_replayed_total", "Inputs read from the journal at the start.")?,
-            journal_lost: made
-                .counter("gavel_journal_lost_total", "Inputs found missing from the journal at the start.")?,
-            journal_damage: made
-                .counter("gavel_journal_damage_total", "Damaged places found in the journal at the start.")?,
+            journal_lost: made.counter(
+                "gavel_journal_lost_total",
+                "Inputs found missing from the journal, at the start or for a snapshot.",
+            )?,
+            journal_damage: made.counter(
+                "gavel_journal_damage_total",
+                "Damaged places found in the journal, at the start or for a snapshot.",
+            )?,
             stream: StreamMetrics::new(&registry)?,
             ready: made.gauge("gavel_ready", "Whether requests are served.")?,
             release: made.gauges(
@@ -322,6 +331,7 @@ impl Metrics {
 
     /// The text that Prometheus reads.
     pub fn render(&self) -> prometheus::Result<Vec<u8>> {
+        self.durable.age(self.started);
         self.uptime.set(i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX));
         self.resident_bytes.set(resident_bytes().unwrap_or_default());
         let mut text = Vec::new();

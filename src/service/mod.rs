@@ -12,6 +12,7 @@ mod timetext;
 mod batch;
 pub mod pace;
 pub mod keeper;
+pub mod upkeep;
 pub mod discovery;
 pub mod handover;
 pub mod answering;

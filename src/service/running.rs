@@ -20,6 +20,7 @@ use super::{
     session::State,
     stream::Reader,
     subjects::Subjects,
+    upkeep::{Upkeep, UpkeepError},
     worker::Worker,
 };
 use crate::{
@@ -48,6 +49,9 @@ pub enum ServiceError {
     /// The folder of the journal cannot be used.
     #[error(transparent)]
     Durability(#[from] FolderError),
+    /// Nothing could look after its snapshots.
+    #[error(transparent)]
+    Upkeep(#[from] UpkeepError),
     /// The scoring thread gave up.
     #[error("{0}")]
     Failed(String),
@@ -57,6 +61,7 @@ pub enum ServiceError {
 pub struct Service {
     worker: Worker,
     _reloader: Option<Reloader>,
+    upkeep: Option<Upkeep>,
     metrics: Arc<Metrics>,
     http_address: SocketAddr,
     http: JoinHandle<io::Result<()>>,
@@ -83,6 +88,7 @@ impl Service {
         // Nobody would try a release on what is kept.
         let kept_max = if followed.is_some() { config.guard.transactions } else { 0 };
         let latest = Latest::new(kept_max);
+        let upkeep = Upkeep::start(&config.durability, &release, metrics.clone())?;
         let scorer = Scorer::new(release);
         let kept = (latest, asks);
         let mut answering =
@@ -97,13 +103,15 @@ impl Service {
             let reader = Reader::new(config, subjects, link, worker.commands(), metrics.clone());
             tokio::spawn(reader.run())
         });
-        let follow = |flags| Reloader::start(flags, serving, worker.commands(), metrics.clone(), asked);
+        let nudges = upkeep.as_ref().map(Upkeep::nudges);
+        let told = (worker.commands(), nudges);
+        let follow = |flags| Reloader::start(flags, serving, told, metrics.clone(), asked);
         let reloader = followed.map(follow).transpose().map_err(ServiceError::Thread)?;
 
         let (end_http, ended) = oneshot::channel();
         let served = http::serve(listener, metrics.clone(), async move { drop(ended.await) });
         let http = tokio::spawn(served);
-        Ok(Self { worker, _reloader: reloader, metrics, http_address, http, end_http, reader })
+        Ok(Self { worker, _reloader: reloader, upkeep, metrics, http_address, http, end_http, reader })
     }
 
     /// Where metrics and health are.
@@ -140,6 +148,8 @@ impl Service {
 
     /// Stops: everything that was received is answered first. The port stays open until then.
     pub async fn stop(self) -> Result<(), ServiceError> {
+        // What goes on beside the scoring must not keep it from its last answers.
+        drop(self.upkeep);
         let last = self.worker.drain().await;
         if let Some(reader) = self.reader {
             reader.abort();

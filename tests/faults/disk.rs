@@ -27,7 +27,6 @@ struct Sync {
 
 struct State {
     files: BTreeMap<String, File>,
-    current: Option<String>,
     syncs: VecDeque<Sync>,
     now_ms: i64,
     random: ChaCha8Rng,
@@ -36,27 +35,52 @@ struct State {
     appends: u64,
 }
 
-/// The disk; clones are the same one.
-#[derive(Clone)]
-pub(crate) struct Disk(Arc<Mutex<State>>);
+/// The disk, as one of those sees it who write there; each appends to a file of its own.
+pub(crate) struct Disk {
+    state: Arc<Mutex<State>>,
+    current: Option<String>,
+    /// It does so much, and from then on nothing: its process is dead.
+    work_left: Option<u32>,
+}
 
 impl Disk {
     /// An empty disk.
     pub(crate) fn new(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let state = Arc::new(Mutex::new(State {
             files: BTreeMap::new(),
-            current: None,
             syncs: VecDeque::new(),
             now_ms: 0,
             random: ChaCha8Rng::seed_from_u64(seed),
             is_full: false,
             syncs_fail: false,
             appends: 0,
-        })))
+        }));
+        Self { state, current: None, work_left: None }
+    }
+
+    /// The same disk for somebody else.
+    pub(crate) fn handle(&self) -> Self {
+        Self { state: self.state.clone(), current: None, work_left: None }
+    }
+
+    /// The same disk for somebody who is killed after so many operations.
+    pub(crate) fn mortal(&self, operations: u32) -> Self {
+        Self { work_left: Some(operations), ..self.handle() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("nothing panics with it")
+        self.state.lock().expect("nothing panics with it")
+    }
+
+    fn live(&mut self) -> io::Result<()> {
+        match &mut self.work_left {
+            None => Ok(()),
+            Some(0) => Err(io::Error::other("its process is dead")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
     }
 
     /// Lets time pass.
@@ -77,7 +101,6 @@ impl Disk {
     /// The process is gone; what it wrote is not.
     pub(crate) fn kill(&self) {
         let mut state = self.state();
-        state.current = None;
         // Whether a sync that was under way got done nobody knows.
         let begun = state.syncs.len();
         let under_way = state.random.random_range(0..=begun);
@@ -93,9 +116,15 @@ impl Disk {
         let mut state = self.state();
         let State { files, random, .. } = &mut *state;
         let mut survives_from_here = true;
-        files.retain(|_, file| {
-            // Names were given in their order, and so they go.
-            survives_from_here &= file.is_named || random.random_bool(0.5);
+        files.retain(|name, file| {
+            // Names of the journal were given in their order, and so they go.
+            let is_left = file.is_named || random.random_bool(0.5);
+            let survives = if name.starts_with("journal-") {
+                survives_from_here &= is_left;
+                survives_from_here
+            } else {
+                is_left
+            };
             let unsynced = file.bytes.len() - file.synced;
             let kept = file.synced + random.random_range(0..=unsynced);
             if random.random_bool(0.3) {
@@ -104,27 +133,44 @@ impl Disk {
                 file.bytes.truncate(kept);
             }
             file.synced = file.bytes.len();
-            survives_from_here
+            survives
         });
         for file in files.values_mut() {
             file.is_named = true;
         }
     }
 
-    /// Turns one bit of one file over.
-    pub(crate) fn rot(&self) {
+    /// Turns one bit over of one of the files whose names begin so. Which one.
+    pub(crate) fn rot(&self, prefix: &str) -> Option<String> {
         let mut state = self.state();
         let State { files, random, .. } = &mut *state;
-        let names: Vec<String> =
-            files.iter().filter(|(_, file)| !file.bytes.is_empty()).map(|(name, _)| name.clone()).collect();
+        let is_one = |(name, file): &(&String, &File)| name.starts_with(prefix) && !file.bytes.is_empty();
+        let names: Vec<String> = files.iter().filter(is_one).map(|(name, _)| name.clone()).collect();
         if names.is_empty() {
-            return;
+            return None;
         }
         let name = &names[random.random_range(0..names.len())];
         if let Some(file) = files.get_mut(name) {
             let at = random.random_range(0..file.bytes.len());
             file.bytes[at] ^= 1 << random.random_range(0..8);
         }
+        Some(name.clone())
+    }
+
+    /// Cuts the end of one of the files off whose names begin so. Which one.
+    pub(crate) fn tear(&self, prefix: &str) -> Option<String> {
+        let mut state = self.state();
+        let State { files, random, .. } = &mut *state;
+        let (name, file) = files.iter_mut().rfind(|(name, file)| name.starts_with(prefix) && !file.bytes.is_empty())?;
+        file.bytes.truncate(random.random_range(0..file.bytes.len()));
+        file.synced = file.synced.min(file.bytes.len());
+        Some(name.clone())
+    }
+
+    /// Without the files whose names begin so.
+    pub(crate) fn without(self, prefix: &str) -> Self {
+        self.state().files.retain(|name, _| !name.starts_with(prefix));
+        self
     }
 
     /// A disk with the same content and no faults, that shares nothing.
@@ -132,6 +178,12 @@ impl Disk {
         let copy = Self::new(0);
         copy.state().files = self.state().files.clone();
         copy
+    }
+}
+
+impl Clone for Disk {
+    fn clone(&self) -> Self {
+        self.handle()
     }
 }
 
@@ -161,12 +213,14 @@ impl Storage for Disk {
         Ok(self.state().files.keys().cloned().collect())
     }
 
-    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
+    fn read_from(&mut self, name: &str, at: u64) -> io::Result<Vec<u8>> {
         let state = self.state();
-        state.files.get(name).map(|file| file.bytes.clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let file = state.files.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(file.bytes.get(at as usize..).unwrap_or_default().to_vec())
     }
 
     fn create(&mut self, name: &str) -> io::Result<()> {
+        self.live()?;
         let mut state = self.state();
         if state.files.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -175,40 +229,47 @@ impl Storage for Disk {
             return Err(State::full());
         }
         state.files.insert(name.to_owned(), File::default());
-        state.current = Some(name.to_owned());
+        drop(state);
+        self.current = Some(name.to_owned());
         Ok(())
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let lives = self.live();
+        let name = self.current.clone().ok_or(io::ErrorKind::NotFound)?;
         let mut state = self.state();
         state.appends += 1;
-        let fits = if state.is_full { state.random.random_range(0..bytes.len()) } else { bytes.len() };
-        let name = state.current.clone().ok_or(io::ErrorKind::NotFound)?;
+        let is_cut_off = state.is_full || lives.is_err();
+        let fits =
+            if is_cut_off && !bytes.is_empty() { state.random.random_range(0..bytes.len()) } else { bytes.len() };
         let file = state.files.get_mut(&name).ok_or(io::ErrorKind::NotFound)?;
         file.bytes.extend_from_slice(&bytes[..fits]);
+        lives?;
         if fits < bytes.len() { Err(State::full()) } else { Ok(()) }
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.live()?;
+        let name = self.current.clone().ok_or(io::ErrorKind::NotFound)?;
         let mut state = self.state();
         if state.random.random_bool(0.3) {
             return Err(io::Error::other("the simulated disk does not cut"));
         }
-        let name = state.current.clone().ok_or(io::ErrorKind::NotFound)?;
         let file = state.files.get_mut(&name).ok_or(io::ErrorKind::NotFound)?;
         file.bytes.truncate(length as usize);
         Ok(())
     }
 
     fn begin_sync(&mut self) {
+        let Some(name) = self.current.clone().filter(|_| self.live().is_ok()) else { return };
         let mut state = self.state();
-        let Some(name) = state.current.clone() else { return };
         let length = state.files.get(&name).map_or(0, |file| file.bytes.len());
         let ready_at_ms = state.now_ms + state.random.random_range(0..40);
         state.syncs.push_back(Sync { name, length, ready_at_ms });
     }
 
     fn sync_file(&mut self, name: &str) -> io::Result<()> {
+        self.live()?;
         let mut state = self.state();
         if state.syncs_fail {
             return Err(io::Error::other("the simulated disk does not sync"));
@@ -225,6 +286,7 @@ impl Storage for Disk {
     }
 
     fn wait_sync(&mut self) -> io::Result<()> {
+        self.live()?;
         let mut state = self.state();
         let mut first = Ok(());
         while let Some(result) = state.end_sync() {
@@ -233,7 +295,17 @@ impl Storage for Disk {
         first
     }
 
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.live()?;
+        let mut state = self.state();
+        let file = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        let is_named = !state.syncs_fail;
+        state.files.insert(to.to_owned(), File { is_named, ..file });
+        if is_named { Ok(()) } else { Err(io::Error::other("the simulated disk does not sync")) }
+    }
+
     fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.live()?;
         self.state().files.remove(name).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }

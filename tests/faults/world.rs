@@ -12,13 +12,12 @@ use gavel::{
     config::{Config, OnFailure, Sources},
     durability::{
         journal::JournalSettings,
+        rebuild::{TakeError, take},
         record::Record,
         replay::{self, Found},
     },
     scoring::{
         money::Currency,
-        release::Release,
-        rules::{RuleSources, SourceFile, parse},
         scorer::{Input, Output, Scorer},
         settings::Settings,
     },
@@ -36,68 +35,17 @@ use gavel::{
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::disk::Disk;
+use super::{
+    disk::Disk,
+    rebuilt::{rebuilt, release, state_of},
+};
 
 /// When the first transaction happens, in Unix milliseconds.
 const START_MS: i64 = 1_532_513_730_000;
 /// How long a run may take before it counts as stuck.
 const END_MS: i64 = 600_000;
-
-/// Rules whose verdicts depend on all that came before: counts, sums, verdicts, outcomes, labels, lists.
-fn rules(limit: u32) -> String {
-    format!(
-        r#"
-[[list]]
-id = "blocked"
-file = "blocked.csv"
-
-[[rule]]
-id = "burst"
-description = "Many on one card"
-when = "count(card, 1m) > {limit}"
-then = "review"
-
-[[rule]]
-id = "spender"
-description = "Much on one device"
-when = "sum(amount, device, 5m) > 900 EUR"
-then = "deny"
-
-[[rule]]
-id = "denied-before"
-description = "It was denied a moment ago"
-when = "count(card, 30s, where verdict == deny) >= 2"
-then = "deny"
-
-[[rule]]
-id = "declined-before"
-description = "The issuer declines"
-when = "count(card, 5m, where outcome == declined) >= 1 and amount > 40 EUR"
-then = "review"
-
-[[rule]]
-id = "known-fraud"
-description = "A device with frauds"
-when = "frauds(device, 1h, delay 1s) >= 1 and distinct(card, device, 10m) >= 2"
-then = "deny"
-
-[[rule]]
-id = "blocked-card"
-description = "On the list"
-when = 'card in list("blocked")'
-then = "deny"
-"#
-    )
-}
-
-fn release(limit: u32) -> Release {
-    let settings = Settings::default_for(Currency::from_code("EUR").expect("EUR"));
-    let files = vec![SourceFile { name: "rules/rules.toml".into(), text: rules(limit) }];
-    let data = BTreeMap::from([("blocked.csv".to_owned(), Ok(Vec::new()))]);
-    let (files, found) = parse(RuleSources { files, data, ..RuleSources::default() }, &settings);
-    let compiled = Release::compile(settings, files, None, found);
-    compiled.map_or_else(|_| panic!("the rules are good"), |(release, _)| release)
-}
+/// So few that they are removed all the time.
+const SNAPSHOTS_KEPT: usize = 2;
 
 /// What the processor wants answered.
 struct Wish {
@@ -151,6 +99,10 @@ pub(crate) struct World {
     disk_failed: bool,
     replies: u64,
     received: u64,
+    reloads: u64,
+    snapshots: u64,
+    /// Snapshots that were of no use when they were needed.
+    fallbacks: u64,
 }
 
 /// What a run was like, for a summary over many.
@@ -160,6 +112,8 @@ pub(crate) struct Summary {
     pub(crate) crashes: u64,
     pub(crate) power_cuts: u64,
     pub(crate) refused: u64,
+    pub(crate) snapshots: u64,
+    pub(crate) fallbacks: u64,
 }
 
 impl World {
@@ -192,6 +146,9 @@ impl World {
             disk_failed: false,
             replies: 0,
             received: 0,
+            reloads: 0,
+            snapshots: 0,
+            fallbacks: 0,
             random: random.clone(),
         };
         let count = random.random_range(20..200);
@@ -265,7 +222,8 @@ impl World {
         }
         self.disk.kill();
         let records = self.check();
-        Summary { records, crashes: self.crashes.into(), power_cuts: self.power_cuts.into(), refused }
+        let (crashes, power_cuts) = (self.crashes.into(), self.power_cuts.into());
+        Summary { records, crashes, power_cuts, refused, snapshots: self.snapshots, fallbacks: self.fallbacks }
     }
 
     fn misfortune(&mut self) {
@@ -277,7 +235,26 @@ impl World {
         if is_over || !self.random.random_bool(0.005) {
             return;
         }
-        match self.random.random_range(0..8) {
+        match self.random.random_range(0..13) {
+            8 => {
+                // A snapshot goes bad, and is found out when it is needed.
+                drop(if self.random.random_bool(0.5) {
+                    self.disk.rot("snapshot-")
+                } else {
+                    self.disk.tear("snapshot-")
+                });
+            }
+            9 => {
+                // It dies, or power goes, while a snapshot is being written.
+                self.snapshot(true);
+                if self.random.random_bool(0.5) {
+                    self.disk.kill();
+                } else {
+                    self.disk.cut_power();
+                    self.power_cuts += 1;
+                }
+                self.crash();
+            }
             0..=2 => {
                 self.disk.kill();
                 self.crash();
@@ -297,15 +274,41 @@ impl World {
                 self.disk_failed = true;
                 self.disk_fails_until_ms = self.now_ms + self.random.random_range(1..1_500);
             }
+            10..=12 => self.snapshot(false),
             6 => self.wall_ahead_ms = self.random.random_range(-3_600_000..3_600_000),
             _ => {
                 // Other limits over the same windows.
                 self.limit = self.random.random_range(2..8);
+                self.reloads += 1;
                 if let Some(service) = &mut self.service {
                     drop(service.answering.reload(Box::new(release(self.limit))));
                 }
             }
         }
+    }
+
+    /// Takes a snapshot beside the service, perhaps one that is not completed.
+    fn snapshot(&mut self, dies: bool) {
+        let mut disk = if dies { self.disk.mortal(self.random.random_range(0..24)) } else { self.disk.handle() };
+        match take(&mut disk, release(self.limit), SNAPSHOTS_KEPT, self.now_ms, &|| true) {
+            Ok(taken) => {
+                self.snapshots += u64::from(taken.bytes.is_some());
+                self.fallbacks += taken.refused.len() as u64;
+            }
+            Err(TakeError::Write(_)) => assert!(dies || self.disk_failed, "seed {}: no snapshot", self.seed),
+            Err(error) => panic!("seed {}: {error}", self.seed),
+        }
+    }
+
+    /// Whatever state the snapshots are in, with them a restart has what it has from the journal alone.
+    fn compare_rebuilt(&mut self) {
+        let of_journal = rebuilt(self.disk.copy().without("snapshot-"), self.limit);
+        let with_snapshots = rebuilt(self.disk.copy(), self.limit);
+        self.fallbacks += with_snapshots.refused.len() as u64;
+        let is_told = with_snapshots.refused.iter().all(|error| error.code() == "damaged");
+        assert!(is_told, "seed {}: {:?}", self.seed, with_snapshots.refused);
+        let is_same = of_journal.state == with_snapshots.state && of_journal.next == with_snapshots.next;
+        assert!(is_same, "seed {}: the snapshot is not what the journal makes", self.seed);
     }
 
     fn crash(&mut self) {
@@ -333,11 +336,12 @@ impl World {
     }
 
     fn start(&mut self) -> Service {
+        self.compare_rebuilt();
         let config = Config::read(Sources::default()).unwrap_or_else(|_| panic!("the defaults are good"));
         let metrics = Arc::new(Metrics::new().expect("no name is taken twice"));
         let subjects = Subjects::new(config.subjects);
         let discovery = Discovery::new("id".into(), "now".into(), &subjects);
-        let keeper = Keeper::over(Box::new(self.disk.clone()), self.settings.clone(), metrics.clone());
+        let keeper = Keeper::over(Box::new(self.disk.handle()), self.settings.clone(), metrics.clone());
         let kept = (Latest::new(0), mpsc::channel().0);
         let scorer = Scorer::new(release(self.limit));
         let mut answering = Answering::new(scorer, keeper, subjects, i64::MAX / 4, metrics, discovery, kept);
@@ -480,6 +484,12 @@ impl World {
             assert_eq!(found.lost, 0, "seed {seed}: {found:?}");
         }
         assert!(mismatch.is_none() || found.lost > 0, "seed {seed}: {mismatch:?}");
+        self.compare_rebuilt();
+        // A reload has them look for what has expired at another moment, which no answer shows.
+        if found.lost == 0 && !may_drop && self.reloads == 0 {
+            let is_same = rebuilt(self.disk.copy(), self.limit).state == state_of(&twin);
+            assert!(is_same, "seed {seed}: windows differ from those of a twin that never crashed");
+        }
         // Nothing that was said is lost, but to a power cut within the interval, or where it was told to go on without.
         for (number, wish) in self.wishes.iter().enumerate() {
             let (Kind::Score, Some(answer)) = (wish.kind, &wish.answer) else { continue };
@@ -498,7 +508,7 @@ impl World {
     /// A bit turns over: what is read then is a part of what was written, and what is missing is told.
     fn rot(&self, before: &Found, answers: &BTreeMap<String, Vec<u8>>) {
         let mut disk = self.disk.copy();
-        disk.rot();
+        disk.rot("journal-");
         let schema = Settings::default_for(Currency::from_code("EUR").expect("EUR")).schema;
         let mut ids = BTreeSet::new();
         let read = replay::read(&mut disk, &schema, 0, |_, record, _| {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::scoring::stored::{Reader, Stored, Word, write_words};
+use crate::scoring::stored::{HAND_ON_BYTES, HandOn, Reader, Stored, Word};
 
 /// Where a run of bytes begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Bytes {
     }
 
     /// Appends them to stored state.
-    pub(super) fn save(&self, out: &mut Vec<u8>) {
+    pub(super) fn save(&self, out: &mut Vec<u8>, hand_on: HandOn<'_>) {
         self.first.write(out);
         (self.chunks.len() as u64).write(out);
         for chunk in &self.chunks {
@@ -50,7 +50,12 @@ impl Bytes {
             chunk.runs.write(out);
             chunk.last_entry.write(out);
             chunk.newest_ms.write(out);
-            write_words(&chunk.bytes, out);
+            out.reserve(chunk.bytes.len());
+            (chunk.bytes.len() as u64).write(out);
+            out.extend_from_slice(&chunk.bytes);
+            if out.len() >= HAND_ON_BYTES {
+                hand_on(out);
+            }
         }
     }
 

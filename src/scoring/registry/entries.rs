@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use crate::scoring::{
     money::Currency,
     plan::OutcomeState,
-    stored::{Reader, Stored, StoredError, Word, write_currency},
+    stored::{HAND_ON_BYTES, HandOn, Reader, Stored, StoredError, Word, write_currency},
     transaction::{LabelKind, TransactionType},
 };
 
@@ -131,10 +131,15 @@ impl Entries {
     }
 
     /// Appends them to stored state.
-    pub(super) fn save(&self, out: &mut Vec<u8>) {
+    pub(super) fn save(&self, out: &mut Vec<u8>, hand_on: HandOn<'_>) {
         self.first.write(out);
         (self.len() as u64).write(out);
-        (self.first..self.next).for_each(|number| self.get(number).save(out));
+        for number in self.first..self.next {
+            self.get(number).save(out);
+            if out.len() >= HAND_ON_BYTES {
+                hand_on(out);
+            }
+        }
     }
 
     /// Reads them back.

@@ -4,7 +4,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::scoring::{
     settings::WindowSettings,
-    stored::{Reader, Stored, StoredError, Word},
+    stored::{HandOn, Reader, Stored, StoredError, Word},
 };
 
 use super::{Registry, amounts::Amounts, answers::Endings, bytes::Bytes, entries::Entries};
@@ -15,11 +15,16 @@ const LAYOUT: u32 = 1;
 impl Registry {
     /// Appends everything held to some bytes.
     pub fn save(&self, out: &mut Vec<u8>) {
+        self.save_section(out, &mut |_| {});
+    }
+
+    /// Appends everything held, and hands on whenever there is much of it.
+    pub fn save_section(&self, out: &mut Vec<u8>, hand_on: HandOn<'_>) {
         LAYOUT.write(out);
         identity_of(&self.settings).write(out);
-        self.entries.save(out);
-        self.answers.save(out);
-        self.places.save(out);
+        self.entries.save(out, hand_on);
+        self.answers.save(out, hand_on);
+        self.places.save(out, hand_on);
         self.endings.save(out);
         let mut amounts: Vec<_> = self.amounts.iter().collect();
         amounts.sort_unstable_by_key(|(number, _)| **number);

@@ -42,6 +42,8 @@ use super::{
 use layout::Layout;
 use log::Log;
 
+pub use stored::LogSection;
+
 /// The windows of one scorer: every aggregate of its plan, for every key it has seen.
 pub struct Windows {
     settings: WindowSettings,

@@ -28,6 +28,7 @@ use super::{
     handover::{Ask, Notice, Swapped},
     metrics::Metrics,
     session::Command,
+    upkeep,
 };
 use crate::{
     config::{Config, FILE_NAME, Flags},
@@ -92,6 +93,8 @@ struct Follower {
     flags: Flags,
     serving: Serving,
     commands: mpsc::Sender<Command>,
+    /// Who must know what serves.
+    upkeep: Option<Sender<upkeep::Nudge>>,
     metrics: Arc<Metrics>,
     notices: Notices,
     places: Places,
@@ -131,7 +134,7 @@ impl Reloader {
     pub fn start(
         flags: Flags,
         serving: Serving,
-        commands: mpsc::Sender<Command>,
+        (commands, upkeep): (mpsc::Sender<Command>, Option<Sender<upkeep::Nudge>>),
         metrics: Arc<Metrics>,
         noticed: Receiver<Notice>,
     ) -> io::Result<Self> {
@@ -149,6 +152,7 @@ impl Reloader {
             flags,
             serving,
             commands,
+            upkeep,
             metrics,
             notices,
             places: Places::default(),
@@ -318,6 +322,7 @@ impl Follower {
             let message = "what lies on disk is what serves";
             return Ok(Report { restart, ..self.report("unchanged", message, diagnostics) });
         }
+        let clean = release.clone();
         // For the trial; at the swap the changes of what serves are carried over, the latest ones too.
         for change in self.list_changes.values() {
             release.lists.restore(change);
@@ -335,6 +340,10 @@ impl Follower {
         let serving = Serving::new(&config, &release);
         let fresh = self.fresh(&serving);
         self.swap(release, serving, tried)?;
+        if let Some(upkeep) = &self.upkeep {
+            // It may have nothing left to do.
+            let _ = upkeep.send(upkeep::Nudge::Release(Box::new(clean)));
+        }
         if !fresh.is_empty() {
             message = format!("{message}; windows not kept so far, verdicts are flagged until they are full: {fresh}");
         }

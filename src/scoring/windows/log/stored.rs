@@ -1,7 +1,7 @@
 //! One key of the plan as bytes and back: slots, rows and order are the same afterwards, the tables that only find them
 //! are made again.
 
-use crate::scoring::stored::{Reader, Stored, Word, write_words};
+use crate::scoring::stored::{HAND_ON_BYTES, HandOn, Reader, Stored, Word, write_words};
 
 use super::{
     super::{key::KeyPrint, recency::Recency, rows::Rows, trail::Trail},
@@ -10,7 +10,7 @@ use super::{
 
 impl Log {
     /// Appends it to stored state, in the current layout.
-    pub(in super::super) fn save(&self, out: &mut Vec<u8>) {
+    pub(in super::super) fn save(&self, out: &mut Vec<u8>, hand_on: HandOn<'_>) {
         self.number.write(out);
         self.evicted_at_ms.write(out);
         self.expires_ms.write(out);
@@ -25,6 +25,9 @@ impl Log {
             match self.olds.get(usize::from(entity.version)) {
                 None => entity.rows.save(out),
                 Some(old) => entity.rows.converted(&old.layout, &self.layout, &old.lanes, &old.columns).save(out),
+            }
+            if out.len() >= HAND_ON_BYTES {
+                hand_on(out);
             }
         }
         let pasts: Vec<_> = self.pasts.iter().map(|past| (past.first_ms, past.left_ms)).collect();

@@ -1,0 +1,200 @@
+//! A scorer's past from the disk: the newest snapshot that can be used, then the journal from there on. A restart, the
+//! next snapshot, a refill and a second process use the same code, so what one of them has the others would have.
+
+use std::{io, num::NonZero};
+
+use super::{
+    record::{Reading, Record},
+    replay::{Found, Reader, ReplayError, Replayed, restore},
+    snapshot::{Head, SnapshotError, load, write},
+    snapshots::{found_names, keep, prune},
+    storage::Storage,
+};
+use crate::scoring::{release::Release, scorer::Scorer};
+
+/// A snapshot that was not used.
+#[derive(Debug)]
+pub struct Refused {
+    /// The file.
+    pub name: String,
+    /// Why.
+    pub error: SnapshotError,
+}
+
+/// A past on its way into a scorer.
+pub struct Rebuild {
+    reader: Reader,
+    /// What took effect again so far.
+    pub replayed: Replayed,
+    /// The snapshot that it began with.
+    pub from: Option<Head>,
+    /// Newer ones that were of no use.
+    pub refused: Vec<Refused>,
+}
+
+impl Rebuild {
+    /// Reads the newest snapshot of use into a scorer without a past.
+    pub fn begin<S: Storage>(storage: &mut S, scorer: &mut Scorer, threads: NonZero<usize>) -> Self {
+        let mut refused = Vec::new();
+        let mut from = None;
+        // What cannot be listed cannot be read either, and the journal will say so.
+        for name in found_names(storage).unwrap_or_default().into_iter().rev() {
+            let read = storage.read(&name).map_err(SnapshotError::from);
+            match read.and_then(|bytes| load(scorer, &bytes, threads)) {
+                Ok(head) => {
+                    from = Some(head);
+                    break;
+                }
+                Err(error) => refused.push(Refused { name, error }),
+            }
+        }
+        let schema = &scorer.release().settings.schema;
+        let reader = match &from {
+            Some(head) => {
+                Reader::after(schema, head.sequence, head.highest_ms, (&head.files, head.stream, head.streamed_record))
+            }
+            None => Reader::new(schema),
+        };
+        Self { reader, replayed: Replayed::default(), from, refused }
+    }
+
+    /// Lets everything that has come since the last time take effect. `false` where it was told not to go on.
+    pub fn follow<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        scorer: &mut Scorer,
+        mut see: impl FnMut(Option<u64>, &Record<'_>) -> bool,
+    ) -> Result<bool, ReplayError> {
+        let Self { reader, replayed, .. } = self;
+        reader.follow(storage, &mut |number: Option<u64>, record: Record<'_>, reading: Option<&Reading>| {
+            restore(scorer, &record, reading, replayed);
+            see(number, &record)
+        })
+    }
+
+    /// Shows the records that the snapshot holds, but whose verdicts a stream may still lack.
+    pub fn unconfirmed<S: Storage>(
+        &self,
+        storage: &mut S,
+        scorer: &Scorer,
+        see: &mut impl FnMut(u64, &Record<'_>),
+    ) -> Result<(), ReplayError> {
+        let Some(Head { stream, streamed_record, files, .. }) = &self.from else { return Ok(()) };
+        let (first, last) = (stream.confirmed_record, *streamed_record);
+        if first >= last {
+            return Ok(());
+        }
+        let schema = &scorer.release().settings.schema;
+        let mut reader = Reader::after(schema, first, i64::MIN, (files, *stream, 0));
+        reader.follow(storage, &mut |number: Option<u64>, record: Record<'_>, _: Option<&Reading>| {
+            let number = number.unwrap_or_default();
+            if number > first && number <= last {
+                see(number, &record);
+            }
+            number < last
+        })?;
+        Ok(())
+    }
+
+    /// The same for frames of the journal that are in memory.
+    pub fn frames(&mut self, bytes: &[u8], scorer: &mut Scorer) {
+        let Self { reader, replayed, .. } = self;
+        reader.frames(bytes, &mut |_: Option<u64>, record: Record<'_>, reading: Option<&Reading>| {
+            restore(scorer, &record, reading, replayed);
+            true
+        });
+    }
+
+    /// The number of the last record that took effect.
+    pub fn sequence(&self) -> u64 {
+        self.reader.next_sequence() - 1
+    }
+
+    /// Records that are missing up to there, and damaged places.
+    pub fn missing(&self) -> u64 {
+        let Found { lost, unreadable, damage, .. } = self.reader.found();
+        let before = self.from.as_ref().map_or(0, |head| head.missing);
+        before.saturating_add(*lost).saturating_add(*unreadable).saturating_add(damage.len() as u64)
+    }
+
+    /// What a snapshot of the scorer says of itself.
+    pub fn head(&self, identity: u128, taken_unix_ms: i64) -> Head {
+        Head {
+            sequence: self.sequence(),
+            taken_unix_ms,
+            missing: self.missing(),
+            highest_ms: self.reader.highest_ms(),
+            stream: self.reader.found().stream,
+            streamed_record: self.reader.streamed_record(),
+            identity,
+            files: self.reader.found().files.clone(),
+        }
+    }
+
+    /// What was found of the journal.
+    pub fn found(&self) -> &Found {
+        self.reader.found()
+    }
+
+    /// The same at the end, for whoever goes on writing.
+    pub fn end(self) -> Found {
+        self.reader.end()
+    }
+}
+
+/// A snapshot that was taken.
+pub struct Taken {
+    /// What it says of itself.
+    pub head: Head,
+    /// How long it is; `None` where the newest one holds everything already.
+    pub bytes: Option<u64>,
+    /// Newer ones that were of no use.
+    pub refused: Vec<Refused>,
+    /// What was found of the journal since the one before.
+    pub found: Found,
+}
+
+/// Why no snapshot was taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// It cannot be written.
+    #[error("the snapshot cannot be written: {0}")]
+    Write(#[from] io::Error),
+    /// Somebody was in more of a hurry.
+    #[error("it was told to stop")]
+    Stopped,
+}
+
+/// Takes a snapshot for the windows that a release asks for, beside whoever writes the journal.
+pub fn take<S: Storage>(
+    storage: &mut S,
+    release: Release,
+    kept: usize,
+    now_unix_ms: i64,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Taken, TakeError> {
+    let mut scorer = Scorer::new(release);
+    let mut rebuild = Rebuild::begin(storage, &mut scorer, NonZero::<usize>::MIN);
+    if !rebuild.follow(storage, &mut scorer, |_, _| goes_on())? {
+        return Err(TakeError::Stopped);
+    }
+    let head = rebuild.head(scorer.identity(), now_unix_ms);
+    let mut bytes = None;
+    if rebuild.from.as_ref().is_none_or(|from| from.sequence < head.sequence) {
+        let known = rebuild.from.as_ref().map_or(&[][..], |from| &from.files);
+        let fresh = head.files.iter().filter(|file| !known.contains(file)).map(|file| file.name.as_str());
+        bytes = Some(keep(storage, &head, fresh, |to| {
+            write(&scorer, &head, &mut |bytes| {
+                if goes_on() { to(bytes) } else { Err(io::ErrorKind::Interrupted.into()) }
+            })
+        })?);
+    }
+    let damaged = rebuild.refused.iter().filter(|refused| refused.error.code() == "damaged");
+    let damaged: Vec<String> = damaged.map(|refused| refused.name.clone()).collect();
+    prune(storage, kept, &damaged)?;
+    let refused = std::mem::take(&mut rebuild.refused);
+    Ok(Taken { head, bytes, refused, found: rebuild.end() })
+}

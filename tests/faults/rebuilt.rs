@@ -1,0 +1,104 @@
+//! The rules of the simulation, and what a restart would make of a disk. It changes nothing on it.
+
+use std::collections::BTreeMap;
+
+use gavel::{
+    durability::{rebuild::Rebuild, snapshot::SnapshotError},
+    scoring::{
+        money::Currency,
+        release::Release,
+        rules::{RuleSources, SourceFile, parse},
+        scorer::Scorer,
+        settings::Settings,
+    },
+};
+
+use super::disk::Disk;
+
+/// Rules whose verdicts depend on all that came before: counts, sums, verdicts, outcomes, labels, lists.
+fn rules(limit: u32) -> String {
+    format!(
+        r#"
+[[list]]
+id = "blocked"
+file = "blocked.csv"
+
+[[rule]]
+id = "burst"
+description = "Many on one card"
+when = "count(card, 1m) > {limit}"
+then = "review"
+
+[[rule]]
+id = "spender"
+description = "Much on one device"
+when = "sum(amount, device, 5m) > 900 EUR"
+then = "deny"
+
+[[rule]]
+id = "denied-before"
+description = "It was denied a moment ago"
+when = "count(card, 30s, where verdict == deny) >= 2"
+then = "deny"
+
+[[rule]]
+id = "declined-before"
+description = "The issuer declines"
+when = "count(card, 5m, where outcome == declined) >= 1 and amount > 40 EUR"
+then = "review"
+
+[[rule]]
+id = "known-fraud"
+description = "A device with frauds"
+when = "frauds(device, 1h, delay 1s) >= 1 and distinct(card, device, 10m) >= 2"
+then = "deny"
+
+[[rule]]
+id = "blocked-card"
+description = "On the list"
+when = 'card in list("blocked")'
+then = "deny"
+"#
+    )
+}
+
+/// A release of these rules.
+pub(crate) fn release(limit: u32) -> Release {
+    let settings = Settings::default_for(Currency::from_code("EUR").expect("EUR"));
+    let files = vec![SourceFile { name: "rules/rules.toml".into(), text: rules(limit) }];
+    let data = BTreeMap::from([("blocked.csv".to_owned(), Ok(Vec::new()))]);
+    let (files, found) = parse(RuleSources { files, data, ..RuleSources::default() }, &settings);
+    let compiled = Release::compile(settings, files, None, found);
+    compiled.map_or_else(|_| panic!("the rules are good"), |(release, _)| release)
+}
+
+/// What a restart would have.
+pub(crate) struct Rebuilt {
+    /// Windows, registry and lists, as bytes.
+    pub(crate) state: Vec<u8>,
+    /// The number of the next record.
+    pub(crate) next: u64,
+    /// Why snapshots were not used.
+    pub(crate) refused: Vec<SnapshotError>,
+}
+
+/// Reads everything there is.
+pub(crate) fn rebuilt(mut disk: Disk, limit: u32) -> Rebuilt {
+    let mut scorer = Scorer::new(release(limit));
+    let mut rebuild = Rebuild::begin(&mut disk, &mut scorer, std::num::NonZero::<usize>::MIN);
+    let read = rebuild.follow(&mut disk, &mut scorer, |_, _| true);
+    assert!(matches!(read, Ok(true)), "it is read");
+    let refused = std::mem::take(&mut rebuild.refused).into_iter().map(|refused| refused.error).collect();
+    Rebuilt { state: state_of(&scorer), next: rebuild.end().next_sequence, refused }
+}
+
+/// Everything that a scorer holds.
+pub(crate) fn state_of(scorer: &Scorer) -> Vec<u8> {
+    let mut state = Vec::new();
+    scorer.windows().save(&mut state);
+    scorer.registry().save(&mut state);
+    for change in scorer.release().lists.changes() {
+        state.extend(format!("{}/{}/{}", change.list, change.value, change.add).into_bytes());
+    }
+    state
+}
