@@ -19,7 +19,7 @@ use gavel::{
     },
     scoring::{
         money::Currency,
-        release::Release,
+        release::{Models, Release},
         rules::{RuleSources, SourceFile, parse},
         scorer::Scorer,
         settings::Settings,
@@ -77,7 +77,7 @@ fn release() -> Release {
     let settings = Settings::default_for(Currency::from_code("EUR").expect("EUR"));
     let files = vec![SourceFile { name: "rules/rules.toml".into(), text }];
     let (files, found) = parse(RuleSources { files, data: BTreeMap::new(), ..RuleSources::default() }, &settings);
-    match Release::compile(settings, files, None, found) {
+    match Release::compile(settings, files, Models::default(), found) {
         Ok((release, _)) => release,
         Err(problems) => panic!("the rules are good: {:?}", problems.diagnostics),
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use gavel::scoring::{
     field::CHANNELS,
     money::{Country, Currency},
-    release::Release,
+    release::{Models, Release},
     rules::{KnownLists, RuleSources, SourceFile, parse_knowing},
     scorer::{Input, Scorer},
     settings::Settings,
@@ -103,7 +103,7 @@ fn compile(rules: &[String], known: &KnownLists) -> Release {
         sources.data.insert(format!("lists/watched-{list}.csv"), Ok(realistic::entries().into_bytes()));
     }
     let (files, found) = parse_knowing(sources, &settings, known);
-    match Release::compile(settings, files, None, found) {
+    match Release::compile(settings, files, Models::default(), found) {
         Ok((release, _)) => release,
         Err(problems) => panic!("{}", problems.diagnostics.iter().map(|found| found.render(false)).collect::<String>()),
     }

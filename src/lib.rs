@@ -1,6 +1,7 @@
 //! Gavel: a real-time card-fraud scorer.
 
 pub mod scoring;
+pub mod quality;
 pub mod config;
 pub mod files;
 pub mod loading;

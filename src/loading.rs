@@ -14,7 +14,7 @@ use crate::{
     files::{RuleDirectoryError, read_rules},
     scoring::{
         model::{Model, ModelError},
-        release::{FeatureProblem, Release, ReleaseProblems},
+        release::{FeatureProblem, Models, Release, ReleaseProblems},
         rules::{Diagnostic, KnownLists, RuleSources, parse_knowing},
     },
 };
@@ -103,19 +103,19 @@ pub fn render_features(problems: &[FeatureProblem]) -> String {
 pub struct Sources {
     rules: RuleSources,
     model: Option<(PathBuf, Vec<u8>)>,
+    challengers: Vec<(PathBuf, Vec<u8>)>,
 }
 
 impl Sources {
     /// Reads what the configuration names.
     pub fn read(config: &Config) -> Result<Self, LoadError> {
-        let model = match model_path(&config.model)? {
-            None => None,
-            Some(path) => match read_model(&path) {
-                Ok(bytes) => Some((path, bytes)),
-                Err(error) => return Err(LoadError::ModelFile { path, error }),
-            },
+        let read = |path: PathBuf| match read_model(&path) {
+            Ok(bytes) => Ok((path, bytes)),
+            Err(error) => Err(LoadError::ModelFile { path, error }),
         };
-        Ok(Self { rules: read_rules(&config.rules)?, model })
+        let model = model_path(&config.model, &config.challengers)?.map(read).transpose()?;
+        let challengers = config.challengers.iter().cloned().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { rules: read_rules(&config.rules)?, model, challengers })
     }
 
     /// The content hash of all of it, names included.
@@ -140,10 +140,11 @@ impl Sources {
             put(name.as_bytes());
             put(content.as_deref().unwrap_or_else(|problem| problem.as_bytes()));
         }
-        if let Some((path, bytes)) = &self.model {
+        for (path, bytes) in self.model.iter().chain(&self.challengers) {
             put(path.as_os_str().as_encoded_bytes());
             put(bytes);
         }
+        put(&self.challengers.len().to_le_bytes());
         *hasher.finalize().as_bytes()
     }
 
@@ -152,22 +153,22 @@ impl Sources {
         let rules = self.rules.files.iter().map(|file| PathBuf::from(&*file.name));
         let unreadable = self.rules.unreadable.keys().map(PathBuf::from);
         let data = self.rules.data.keys().map(|name| config.rules.join(name));
-        let model = self.model.iter().map(|(path, _)| path.clone());
+        let model = self.model.iter().chain(&self.challengers).map(|(path, _)| path.clone());
         rules.chain(unreadable).chain(data).chain(model).collect()
     }
 
     /// Compiles it. Lists that are known already by their files' hashes are not read again.
     pub fn compile(self, config: &Config, known: &KnownLists) -> Result<Loaded, LoadError> {
-        let (model_path, model) = match self.model {
-            None => (None, None),
-            Some((path, bytes)) => match Model::read(&bytes) {
-                Ok(model) => (Some(path), Some(Arc::new(model))),
-                Err(error) => return Err(LoadError::Model { path, error }),
-            },
+        let parse = |(path, bytes): (PathBuf, Vec<u8>)| match Model::read(&bytes) {
+            Ok(model) => Ok((path, Arc::new(model))),
+            Err(error) => Err(LoadError::Model { path, error }),
         };
+        let (model_path, champion) = self.model.map(parse).transpose()?.unzip();
+        let challengers = self.challengers.into_iter().map(|file| parse(file).map(|(_, model)| model));
+        let models = Models { champion, challengers: challengers.collect::<Result<_, _>>()? };
         let (files, found) = parse_knowing(self.rules, &config.settings, known);
         let (release, warnings) =
-            Release::compile(config.settings.clone(), files, model, found).map_err(LoadError::Compile)?;
+            Release::compile(config.settings.clone(), files, models, found).map_err(LoadError::Compile)?;
         Ok(Loaded { release, warnings, model: model_path })
     }
 }
@@ -179,7 +180,7 @@ pub fn load_release(config: &Config) -> Result<Loaded, LoadError> {
 
 /// Loads the model that the configuration names, if it names one.
 pub fn load_model(choice: &ModelChoice) -> Result<Option<(PathBuf, Arc<Model>)>, LoadError> {
-    let Some(path) = model_path(choice)? else { return Ok(None) };
+    let Some(path) = model_path(choice, &[])? else { return Ok(None) };
     let bytes = read_model(&path).map_err(|error| LoadError::ModelFile { path: path.clone(), error })?;
     match Model::read(&bytes) {
         Ok(model) => Ok(Some((path, Arc::new(model)))),
@@ -196,11 +197,11 @@ pub fn model_folder(choice: &ModelChoice) -> Option<&Path> {
     }
 }
 
-fn model_path(choice: &ModelChoice) -> Result<Option<PathBuf>, LoadError> {
+fn model_path(choice: &ModelChoice, challengers: &[PathBuf]) -> Result<Option<PathBuf>, LoadError> {
     match choice {
         ModelChoice::None => Ok(None),
         ModelChoice::File(path) => Ok(Some(path.clone())),
-        ModelChoice::Shipped => shipped_model(Path::new(MODELS)),
+        ModelChoice::Shipped => shipped_model(Path::new(MODELS), challengers),
     }
 }
 
@@ -212,8 +213,8 @@ fn read_model(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-/// The one model of a directory; none where there is no directory or nothing in it.
-fn shipped_model(directory: &Path) -> Result<Option<PathBuf>, LoadError> {
+/// The one model of a directory that is no challenger; none where there is no directory or nothing in it.
+fn shipped_model(directory: &Path, challengers: &[PathBuf]) -> Result<Option<PathBuf>, LoadError> {
     let unreadable = |error| LoadError::ModelFile { path: directory.to_owned(), error };
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -223,7 +224,8 @@ fn shipped_model(directory: &Path) -> Result<Option<PathBuf>, LoadError> {
     let mut models = Vec::new();
     for entry in entries {
         let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == MODEL_EXTENSION) {
+        let is_challenger = || challengers.iter().any(|challenger| is_same_file(challenger, &path));
+        if path.extension().is_some_and(|extension| extension == MODEL_EXTENSION) && !is_challenger() {
             models.push(path);
         }
     }
@@ -232,4 +234,10 @@ fn shipped_model(directory: &Path) -> Result<Option<PathBuf>, LoadError> {
         return Err(LoadError::SeveralModels(models));
     }
     Ok(models.pop())
+}
+
+/// Whether two paths lead to one file, however they are written.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| fs::canonicalize(path).ok();
+    one == other || whole(one).is_some_and(|one| Some(one) == whole(other))
 }

@@ -95,6 +95,17 @@ fn the_order_of_the_keys_does_not_change_the_version() {
 }
 
 #[test]
+fn challengers_come_from_file_environment_or_flags() {
+    let file = "[model]\nchallengers = [\"a.model\", \"/b.model\"]\n";
+    let environment = [("GAVEL_MODEL_CHALLENGERS", "[\"c.model\"]")];
+    let flags = Flags { challengers: vec!["d \"1\".model".into(), "e.model".into()], ..Flags::default() };
+    let paths = |config: Config| config.challengers.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+    assert_eq!(paths(good(file, &[], Flags::default())), ["etc/a.model", "/b.model"]);
+    assert_eq!(paths(good(file, &environment, Flags::default())), ["c.model"]);
+    assert_eq!(paths(good(file, &environment, flags)), ["d \"1\".model", "e.model"]);
+}
+
+#[test]
 fn flags_override_the_environment_and_it_the_file() {
     let file = r#"
         [rules]

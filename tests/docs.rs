@@ -44,7 +44,9 @@ fn every_metric_is_documented_with_its_help() {
     let metrics = include_str!("../src/service/metrics.rs");
     let metrics = metrics.split("#[cfg(test)]").next().unwrap_or_default();
     let parts = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/service/metrics"));
-    let metrics = &format!("{metrics}{parts}{}", include_str!("../src/service/stream_metrics.rs"));
+    let (stream, quality) =
+        (include_str!("../src/service/stream_metrics.rs"), include_str!("../src/service/quality.rs"));
+    let metrics = &format!("{metrics}{parts}{stream}{quality}");
     let names: BTreeSet<&str> = quoted(metrics).filter(|word| is_name(word) && word.starts_with("gavel_")).collect();
     let documented: BTreeSet<&str> =
         first_column(OPERATIONS).into_iter().filter(|name| name.starts_with("gavel_")).collect();

@@ -9,9 +9,14 @@ use super::learning::{failed, of_features, parse_span, print_read, quality};
 use crate::{
     config::{Flags, ModelChoice},
     data::{Period, parse_moment},
-    learning::{extract::extract, metrics::measure, report, train::score},
+    learning::{
+        extract::extract,
+        metrics::{Stopped, measure},
+        report,
+        train::score,
+    },
     loading::load_model,
-    scoring::{model::FeatureSource, scorer::Scorer, time::Timestamp},
+    scoring::{model::FeatureSource, scorer::Scorer, settings::Policy, time::Timestamp},
 };
 
 /// Which model to measure, and on what
@@ -73,6 +78,7 @@ fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
     let pair = |feature: &FeatureSource| (feature.name.clone(), feature.expression.clone());
     let features: Vec<_> = model.features().iter().map(pair).collect();
     let names = features.iter().map(|(name, _)| name.clone()).collect();
+    let Policy { review_at, deny_at, .. } = config.settings.policy;
     let scorer = Scorer::new(of_features(config.settings, &features)?);
     let period = Period::from(&arguments.period);
     let begun = Instant::now();
@@ -87,7 +93,8 @@ fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
     }
     let scored = score(&model, &rows);
     let values = measure(&scored, arguments.resamples, arguments.seed);
-    let told = report::Evaluation { model: &model, rows: &rows, scored: &scored, values: &values };
+    let thresholds = [("review", review_at), ("deny", deny_at)];
+    let told = report::Evaluation { model: &model, rows: &rows, scored: &scored, values: &values, thresholds };
     if let Some(path) = &arguments.html {
         let page = report::page(&told).map_err(|error| failed(&error))?;
         fs::write(path, page).map_err(|error| failed(&format!("{}: {error}", path.display())))?;
@@ -103,6 +110,16 @@ fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
             rows.fraud_count(),
             quality(&values)
         );
+        for (verdict, from, stopped) in told.at_thresholds() {
+            let Stopped { caught, missed, wrongly_stopped } = stopped;
+            let share = |share: Option<f64>| share.map_or("none".to_owned(), |share| format!("{share:.4}"));
+            anstream::println!(
+                "{verdict} from a score of {from}: caught {caught}, missed {missed}, wrongly stopped {wrongly_stopped}, \
+                 precision {}, recall {}",
+                share(stopped.precision()),
+                share(stopped.recall())
+            );
+        }
     }
     Ok(())
 }

@@ -12,7 +12,13 @@ use crate::{
         metrics::{FALSE_POSITIVE_RATES, Values},
     },
     loading::{LoadError, render_features},
-    scoring::{model::Model, release::Release, rules::parse, settings::Settings, time::parse_span_ms},
+    scoring::{
+        model::Model,
+        release::{Models, Release},
+        rules::parse,
+        settings::Settings,
+        time::parse_span_ms,
+    },
 };
 
 /// The features of a file; without one those of the shipped model.
@@ -41,7 +47,8 @@ pub(super) fn beside_rules(settings: Settings, model: Model, rules: &Path) -> Re
     };
     let sources = read_rules(rules).map_err(|error| problem(&error.into()))?;
     let (files, found) = parse(sources, &settings);
-    let compiled = Release::compile(settings, files, Some(Arc::new(model)), found);
+    let compiled =
+        Release::compile(settings, files, Models { champion: Some(Arc::new(model)), ..Models::default() }, found);
     compiled.map(|(release, _)| release).map_err(|problems| problem(&LoadError::Compile(problems)))
 }
 

@@ -1,6 +1,6 @@
 //! `gavel serve`: the service, until it is told to stop. It decides nothing about a transaction.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
@@ -20,6 +20,9 @@ use crate::{
 pub struct ServeArguments {
     #[command(flatten)]
     scoring: ScoringFlags,
+    /// Model file that scores in shadow, beside the model; may be given several times
+    #[arg(long = "challenger", value_name = "FILE")]
+    challengers: Vec<PathBuf>,
     #[command(flatten)]
     nats: NatsFlag,
     #[command(flatten)]
@@ -29,6 +32,7 @@ pub struct ServeArguments {
 /// Serves until SIGTERM or Ctrl-C.
 pub fn run(arguments: &ServeArguments) -> ExitCode {
     let flags = Flags::from(&arguments.scoring).with_nats(&arguments.nats).with_http(&arguments.http);
+    let flags = Flags { challengers: arguments.challengers.clone(), ..flags };
     let config = match load_config(flags.clone()) {
         Ok(config) => config,
         Err(code) => return code,

@@ -10,6 +10,7 @@ mod reader;
 mod policy;
 mod segments;
 mod stream;
+mod models;
 mod sections;
 mod restart;
 
@@ -19,7 +20,7 @@ pub use problem::{ConfigErrors, Problem};
 pub use secret::Secret;
 pub use source::{FILE_NAME, Flags, Sources};
 
-use crate::scoring::settings::Settings;
+use crate::{quality::QualitySettings, scoring::settings::Settings};
 
 /// Everything that can be configured, checked.
 ///
@@ -34,6 +35,10 @@ pub struct Config {
     pub rules: PathBuf,
     /// Which model scores.
     pub model: ModelChoice,
+    /// The model files that score in shadow beside it.
+    pub challengers: Vec<PathBuf>,
+    /// How live quality is kept.
+    pub quality: QualitySettings,
     /// How the service reaches its broker.
     pub nats: NatsConfig,
     /// Where the service listens for messages and publishes verdicts.

@@ -64,9 +64,14 @@ impl Reader {
     pub(super) fn new(sources: Sources) -> Self {
         let flags = sources.flags;
         let path_text = |path: PathBuf| path.to_string_lossy().into_owned();
+        // A list as TOML writes it; texts in JSON are texts in TOML.
+        let quoted = |path: &PathBuf| serde_json::Value::from(path.to_string_lossy().into_owned()).to_string();
+        let challengers: Vec<String> = flags.challengers.iter().map(quoted).collect();
+        let challengers = (!challengers.is_empty()).then(|| format!("[{}]", challengers.join(",")));
         let flags = [
             ("rules.dir", "--rules", flags.rules.map(path_text)),
             ("model.file", "--model", flags.model.map(path_text)),
+            ("model.challengers", "--challenger", challengers),
             ("nats.url", "--nats", flags.nats),
             ("http.listen", "--http", flags.http),
         ];
@@ -266,11 +271,16 @@ impl Reader {
             self.refuse(given, "a path");
             return None;
         };
+        Some(self.path_from(given, text))
+    }
+
+    /// A path that stands in a value; one in the file is relative to the file's folder.
+    pub(super) fn path_from(&self, given: &Given, text: &str) -> PathBuf {
         let folder = match (&given.place, &self.source) {
             (Place::File(..), Some((file, _))) => file.parent().unwrap_or(Path::new("")),
             _ => Path::new(""),
         };
-        Some(folder.join(text))
+        folder.join(text)
     }
 
     /// Text that is never repeated in a message, and where it came from.

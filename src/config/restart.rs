@@ -14,6 +14,8 @@ impl Config {
             skew_ms,
             rules: _,
             model: _,
+            challengers: _,
+            quality,
             nats,
             subjects,
             stream,
@@ -25,6 +27,7 @@ impl Config {
         } = &self;
         let parts = [
             ("[windows]", settings.windows == running.settings.windows && *skew_ms == running.skew_ms),
+            ("[quality]", *quality == running.quality),
             ("[nats]", nats.is_same(&running.nats)),
             ("[subjects]", *subjects == running.subjects),
             ("[stream]", *stream == running.stream),

@@ -6,10 +6,10 @@ use async_nats::ServerAddr;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    Authentication, Config, DurabilityConfig, GuardConfig, HttpConfig, LogConfig, LogFormat, ModelChoice, NatsConfig,
-    OnFailure, SubjectRoots, TlsClient,
+    Authentication, Config, DurabilityConfig, GuardConfig, HttpConfig, LogConfig, LogFormat, NatsConfig, OnFailure,
+    SubjectRoots, TlsClient,
     known::suggestion,
-    policy,
+    models, policy,
     problem::{ConfigErrors, Place, Problem},
     reader::{Given, Reader},
     segments,
@@ -54,7 +54,9 @@ fn read_all(reader: &mut Reader) -> Config {
         settings: Settings { schema: attributes(reader), windows: windows(reader), policy, rates },
         skew_ms: reader.duration_ms("windows.skew", MINUTE_MS, 0..=DAY_MS),
         rules: reader.path("rules.dir").unwrap_or_else(|| "rules".into()),
-        model: model(reader),
+        model: models::model(reader),
+        challengers: models::challengers(reader),
+        quality: models::quality(reader),
         nats: nats(reader),
         subjects: subjects(reader),
         stream: stream::read(reader),
@@ -157,16 +159,6 @@ fn windows(reader: &mut Reader) -> WindowSettings {
         keys_max: reader.count("windows.keys_max", defaults.keys_max, 1_000..=4_000_000_000),
         transactions_max: reader.count("windows.transactions_max", defaults.transactions_max, 1_000..=4_000_000_000),
         answers_max_bytes: reader.bytes("windows.answers_max", defaults.answers_max_bytes, MIB..=1 << 40),
-    }
-}
-
-fn model(reader: &mut Reader) -> ModelChoice {
-    let Some(given) = reader.take("model.file") else {
-        return ModelChoice::Shipped;
-    };
-    match given.text() {
-        Some("none") => ModelChoice::None,
-        _ => reader.path_of(&given).map_or(ModelChoice::Shipped, ModelChoice::File),
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Flags {
     pub rules: Option<PathBuf>,
     /// `--model`: a file, or `none`.
     pub model: Option<PathBuf>,
+    /// `--challenger`, as often as it is given.
+    pub challengers: Vec<PathBuf>,
     /// `--nats`
     pub nats: Option<String>,
     /// `--http`

@@ -49,6 +49,47 @@ pub struct Point {
     pub false_alarms: f64,
 }
 
+/// What a threshold stops: everything scored at or above it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// Frauds that it stops.
+    pub caught: u64,
+    /// Frauds that it lets pass.
+    pub missed: u64,
+    /// Legitimate rows that it stops.
+    pub wrongly_stopped: u64,
+}
+
+impl Stopped {
+    /// Of the rows that it stops, the share that is fraud; `None` of none.
+    pub fn precision(&self) -> Option<f64> {
+        share(self.caught, self.wrongly_stopped)
+    }
+
+    /// Of the frauds, the share that it stops; `None` of none.
+    pub fn recall(&self) -> Option<f64> {
+        share(self.caught, self.missed)
+    }
+}
+
+fn share(part: u64, rest: u64) -> Option<f64> {
+    (part + rest > 0).then(|| part as f64 / (part + rest) as f64)
+}
+
+/// What a threshold stops of some rows.
+pub fn stopped_at(rows: &[Scored], threshold: f64) -> Stopped {
+    let mut stopped = Stopped::default();
+    for row in rows {
+        match (row.fraud, row.score >= threshold) {
+            (true, true) => stopped.caught += 1,
+            (true, false) => stopped.missed += 1,
+            (false, true) => stopped.wrongly_stopped += 1,
+            (false, false) => {}
+        }
+    }
+    stopped
+}
+
 /// One bin of the calibration plot.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CalibrationBin {

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use super::{
     matrix::Matrix,
-    metrics::{CalibrationBin, Point, Scored, Values, calibration, curve, ranked},
+    metrics::{CalibrationBin, Point, Scored, Stopped, Values, calibration, curve, ranked, stopped_at},
 };
 use crate::scoring::model::Model;
 
@@ -20,6 +20,8 @@ pub struct Evaluation<'e> {
     pub scored: &'e [Scored],
     /// What was measured.
     pub values: &'e Values,
+    /// The thresholds of the policy, by the verdict that they give.
+    pub thresholds: [(&'static str, f64); 2],
 }
 
 /// Width and height of a chart, in pixels.
@@ -48,13 +50,27 @@ impl Evaluation<'_> {
     pub fn json(&self) -> serde_json::Value {
         let header = self.model.header();
         let bin = |bin: &CalibrationBin| serde_json::json!({ "rows": bin.weight, "mean_score": bin.scores / bin.weight, "fraud_rate": bin.frauds / bin.weight });
+        let threshold = |(verdict, from_score, stopped): (&str, f64, Stopped)| {
+            let Stopped { caught, missed, wrongly_stopped } = stopped;
+            let (precision, recall) = (stopped.precision(), stopped.recall());
+            serde_json::json!({
+                "verdict": verdict, "from_score": from_score, "caught": caught, "missed": missed,
+                "wrongly_stopped": wrongly_stopped, "precision": precision, "recall": recall,
+            })
+        };
         serde_json::json!({
             "model": { "name": header.name, "version": self.model.version(), "learner": header.learner },
             "rows": self.rows.rows(),
             "frauds": self.rows.fraud_count(),
             "metrics": self.values,
             "calibration": calibration(self.scored).iter().map(bin).collect::<Vec<_>>(),
+            "at_thresholds": self.at_thresholds().map(threshold),
         })
+    }
+
+    /// What each threshold of the policy stops: the verdict, the threshold, the rows.
+    pub fn at_thresholds(&self) -> [(&'static str, f64, Stopped); 2] {
+        self.thresholds.map(|(verdict, threshold)| (verdict, threshold, stopped_at(self.scored, threshold)))
     }
 }
 
@@ -107,6 +123,20 @@ pub fn page(evaluation: &Evaluation<'_>) -> Result<String, String> {
             interval.value,
             interval.low,
             interval.high
+        );
+    }
+    page.push_str(
+        "</table>\n<h2>At the thresholds</h2>\n<table>\n<tr><th>verdict</th><th>from score</th>\
+         <th>frauds caught</th><th>missed</th><th>wrongly stopped</th><th>precision</th><th>recall</th></tr>\n",
+    );
+    let share = |share: Option<f64>| share.map_or("none".to_owned(), |share| format!("{share:.4}"));
+    for (verdict, from, stopped) in evaluation.at_thresholds() {
+        let Stopped { caught, missed, wrongly_stopped } = stopped;
+        let (precision, recall) = (share(stopped.precision()), share(stopped.recall()));
+        let _ = writeln!(
+            page,
+            "<tr><td>{verdict}</td><td>{from}</td><td>{caught}</td><td>{missed}</td><td>{wrongly_stopped}</td>\
+             <td>{precision}</td><td>{recall}</td></tr>"
         );
     }
     page.push_str("</table>\n<h2>Curves</h2>\n<div class=\"charts\">\n");

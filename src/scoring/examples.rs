@@ -86,6 +86,7 @@ impl<'r> Rehearsal<'r> {
             lists: files.lists().with_entries(lists.iter().map(|(name, entries)| (name, entries_file(entries)))),
             model: None,
             features: Vec::new(),
+            challengers: Vec::new(),
             segments: Vec::new(),
             versions: Versions { engine: "", rules: String::new(), model: None, config: String::new() },
         };

@@ -119,6 +119,10 @@ pub struct Plan {
     pub aggregates: Vec<Aggregate>,
     /// The filters, in the order they were first asked for.
     pub filters: Vec<FilterTraits>,
+    /// How many of the keys, the last of them, only models ask for whose scores decide nothing.
+    pub keys_in_shadow: usize,
+    /// How many of the aggregates, likewise: what becomes of them is flagged on no verdict.
+    pub aggregates_in_shadow: usize,
 }
 
 impl Plan {
@@ -130,6 +134,16 @@ impl Plan {
     /// The place of an aggregate, which is added if it is new. `None` when the plan is full.
     pub fn aggregate(&mut self, aggregate: Aggregate) -> Option<AggregateId> {
         place(&mut self.aggregates, aggregate).map(AggregateId)
+    }
+
+    /// What answers alone ask for.
+    #[must_use]
+    pub fn answering(&self) -> Self {
+        let mut plan = self.clone();
+        plan.keys.truncate(self.keys.len() - self.keys_in_shadow);
+        plan.aggregates.truncate(self.aggregates.len() - self.aggregates_in_shadow);
+        (plan.keys_in_shadow, plan.aggregates_in_shadow) = (0, 0);
+        plan
     }
 
     /// Adds a filter. The caller sees to it that equal expressions share one.

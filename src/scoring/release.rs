@@ -22,6 +22,28 @@ pub struct Feature {
     pub id: FeatureId,
 }
 
+/// How many challengers a release may have: each costs as much as the champion, outside of the answers, and has its own
+/// series of metrics.
+pub const CHALLENGERS_MAX: usize = 4;
+
+/// A model that scores in shadow: beside the answers, and seen by none of them.
+#[derive(Clone)]
+pub struct Challenger {
+    /// The model.
+    pub model: Arc<Model>,
+    /// Its features in its order, in the release's program.
+    pub features: Vec<FeatureId>,
+}
+
+/// The models of a release.
+#[derive(Clone, Default)]
+pub struct Models {
+    /// The one that decides.
+    pub champion: Option<Arc<Model>>,
+    /// Those that score in shadow, at most `CHALLENGERS_MAX`. One of the same content as another of the models is left out.
+    pub challengers: Vec<Arc<Model>>,
+}
+
 /// Everything that decides an answer but the past: one compiled whole, swapped at one place in the order of inputs. A
 /// clone shares what is large.
 #[derive(Clone)]
@@ -40,6 +62,8 @@ pub struct Release {
     pub model: Option<Arc<Model>>,
     /// The model's features in its order; or features alone, to be exported or learnt from.
     pub features: Vec<Feature>,
+    /// The models that score in shadow.
+    pub challengers: Vec<Challenger>,
     /// The conditions of the policy's segments, in order; `None` where one holds every transaction.
     pub segments: Vec<Option<ConditionId>>,
     /// The content hashes that a verdict names.
@@ -75,9 +99,10 @@ impl Release {
     pub fn compile(
         settings: Settings,
         files: RuleFiles,
-        model: Option<Arc<Model>>,
+        models: Models,
         found: Vec<Diagnostic>,
     ) -> Result<(Self, Vec<Diagnostic>), ReleaseProblems> {
+        let Models { champion: model, challengers } = models;
         let mut diagnostics = found;
         let mut compiler = Compiler::new(files.environment(&settings));
         let rules = RuleSet::compile(&files, &settings, &mut compiler, &mut diagnostics);
@@ -85,19 +110,26 @@ impl Release {
         let sources = sources.iter().map(|feature| (feature.name.as_str(), feature.expression.as_str()));
         let features = compile_features(sources, &mut compiler);
         let segments = compile_segments(&settings.policy.segments, &mut compiler);
-        let (rules, features, segments) = match (rules, features, segments) {
-            (Some(rules), Ok(features), Ok(segments)) => (rules, features, segments),
-            (_, features, segments) => {
+        // Last, so that what only they ask for stands behind what answers ask for.
+        let answering = compiler.asked();
+        let challengers = compile_challengers(challengers, model.as_deref(), &mut compiler);
+        let (rules, features, segments, challengers) = match (rules, features, segments, challengers) {
+            (Some(rules), Ok(features), Ok(segments), Ok(challengers)) => (rules, features, segments, challengers),
+            (_, features, segments, challengers) => {
                 let mut problems = features.err().unwrap_or_default();
                 problems.extend(segments.err().unwrap_or_default());
+                problems.extend(challengers.err().unwrap_or_default());
                 return Err(ReleaseProblems { diagnostics, features: problems });
             }
         };
-        let (program, plan) = compiler.finish();
+        let (program, mut plan) = compiler.finish();
         let program = Arc::new(program);
+        plan.keys_in_shadow = plan.keys.len().saturating_sub(answering.0);
+        plan.aggregates_in_shadow = plan.aggregates.len().saturating_sub(answering.1);
         let versions = versions(&settings, &rules, model.as_deref());
         let lists = files.into_lists();
-        Ok((Self { settings, program, plan, rules, lists, model, features, segments, versions }, diagnostics))
+        let release = Self { settings, program, plan, rules, lists, model, features, challengers, segments, versions };
+        Ok((release, diagnostics))
     }
 
     /// How the score decides about a transaction: the measure of the first segment that holds it.
@@ -105,6 +137,18 @@ impl Release {
         let holds = |id: &Option<ConditionId>| id.is_none_or(|id| self.program.condition(id, scope, memo));
         let place = self.segments.iter().position(holds)?;
         self.settings.policy.segments.get(place).map(|segment| segment.measure)
+    }
+
+    /// The content hashes of the challengers.
+    pub fn challenger_versions(&self) -> Vec<String> {
+        self.challengers.iter().map(|challenger| challenger.model.version().to_owned()).collect()
+    }
+
+    /// The aggregates that answers ask for as the language writes them: equal ones of two releases are one text.
+    pub fn answering_aggregates(&self) -> Vec<String> {
+        let mut aggregates = self.aggregates();
+        aggregates.truncate(aggregates.len().saturating_sub(self.plan.aggregates_in_shadow));
+        aggregates
     }
 
     /// Every aggregate of the plan as the language writes it, tests included: equal ones of two releases are one text.
@@ -132,7 +176,8 @@ impl Release {
         let program = Arc::new(program);
         let rules = RuleSet::default();
         let versions = versions(&settings, &rules, None);
-        Ok(Self { settings, program, plan, rules, lists, model: None, features, segments: Vec::new(), versions })
+        let (challengers, segments) = (Vec::new(), Vec::new());
+        Ok(Self { settings, program, plan, rules, lists, model: None, features, challengers, segments, versions })
     }
 }
 
@@ -149,6 +194,36 @@ fn compile_features<'f>(
         } else {
             let (name, expression) = (name.to_owned(), expression.to_owned());
             problems.push(FeatureProblem { kind: "feature", name, expression, findings });
+        }
+    }
+    if problems.is_empty() { Ok(compiled) } else { Err(problems) }
+}
+
+fn compile_challengers(
+    models: Vec<Arc<Model>>,
+    champion: Option<&Model>,
+    compiler: &mut Compiler<'_>,
+) -> Result<Vec<Challenger>, Vec<FeatureProblem>> {
+    let mut compiled: Vec<Challenger> = Vec::new();
+    let mut problems = Vec::new();
+    for model in models {
+        let mut others = compiled.iter().map(|challenger| &*challenger.model).chain(champion);
+        if others.any(|other| other.version() == model.version()) {
+            continue;
+        }
+        let sources = model.features().iter().map(|feature| (feature.name.as_str(), feature.expression.as_str()));
+        match compile_features(sources, compiler) {
+            Ok(features) => {
+                let features = features.iter().map(|feature| feature.id).collect();
+                compiled.push(Challenger { model, features });
+            }
+            Err(found) => {
+                let of_model = |problem: FeatureProblem| {
+                    let name = format!("{} of challenger {}", problem.name, model.header().name);
+                    FeatureProblem { name, ..problem }
+                };
+                problems.extend(found.into_iter().map(of_model));
+            }
         }
     }
     if problems.is_empty() { Ok(compiled) } else { Err(problems) }

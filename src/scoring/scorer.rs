@@ -7,7 +7,7 @@ use super::{
     plan::{AggregateValue, FilterBits, FilterId, SettledBits},
     refusal::{Refusal, RefusalClass},
     registry::{Fingerprint, Registry, Repeat},
-    release::Release,
+    release::{Challenger, Release},
     rules::Hits,
     settings::Mode,
     transaction::{Label, ListChange, Outcome, Transaction, TransactionType},
@@ -89,6 +89,9 @@ pub struct Scorer {
     hits: Hits,
     verdict: Verdict,
     body: Vec<u8>,
+    fingerprint: Fingerprint,
+    opinions: Vec<Option<Opinion>>,
+    in_shadow: Vec<Option<f64>>,
     retired: Option<Retired>,
     retired_past: Option<Box<Past>>,
 }
@@ -106,6 +109,15 @@ pub struct Retired {
     /// The release that served before.
     pub release: Box<Release>,
     _windows: RetiredWindows,
+}
+
+/// What a model makes of a transaction by itself: where no rule decides, it is what the policy does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Opinion {
+    /// The probability of fraud.
+    pub score: f64,
+    /// The verdict by that score.
+    pub decision: Decision,
 }
 
 /// What expressions see of a transaction beside its own fields.
@@ -130,6 +142,9 @@ impl Scorer {
             hits: Hits::default(),
             verdict: Verdict::default(),
             body: Vec::new(),
+            fingerprint: Fingerprint::default(),
+            opinions: Vec::new(),
+            in_shadow: Vec::new(),
             retired: None,
             retired_past: None,
             release,
@@ -154,6 +169,16 @@ impl Scorer {
     /// The verdict on the transaction scored last.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
+    }
+
+    /// The identity of the transaction scored last.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// The amount of the transaction scored last in minor units of the base currency, where there is a rate.
+    pub fn amount_base_minor(&self) -> Option<i64> {
+        self.seen.amount_base_minor
     }
 
     /// Takes the answers that the aggregates gave for the transaction scored last; what was in `answers` is used again.
@@ -191,6 +216,51 @@ impl Scorer {
     /// The features of the transaction scored last, in the release's order.
     pub fn features(&self) -> &[Option<f64>] {
         &self.features
+    }
+
+    /// What each model makes of the transaction scored last: the champion first, then the challengers in their order;
+    /// `None` where one did not score. Challengers score here, and only where there was time for all of the pipeline:
+    /// nothing of it shows in an answer, before or after.
+    ///
+    /// To be called before the answers of the aggregates are exchanged.
+    pub fn opinions(&mut self, transaction: &Transaction<'_>, tier: Tier) -> &[Option<Opinion>] {
+        self.opinions.clear();
+        let score = self.verdict.score;
+        let of_champion = score.map(|score| self.opinion(transaction, score));
+        self.opinions.push(of_champion);
+        let is_scored = tier == Tier::Full && transaction.kind != TransactionType::Reversal;
+        for place in 0..self.release.challengers.len() {
+            let opinion = is_scored.then(|| {
+                let score = self.challenge(place, transaction);
+                self.opinion(transaction, score)
+            });
+            self.opinions.push(opinion);
+        }
+        &self.opinions
+    }
+
+    /// A challenger's probability for the transaction scored last.
+    fn challenge(&mut self, place: usize, transaction: &Transaction<'_>) -> f64 {
+        let Challenger { model, features } = &self.release.challengers[place];
+        let scope = scope(&self.release, &self.seen, transaction, None);
+        self.in_shadow.clear();
+        for feature in features {
+            self.in_shadow.push(self.release.program.feature(*feature, &scope, &mut self.memo));
+        }
+        model.probability(&self.in_shadow)
+    }
+
+    fn opinion(&mut self, transaction: &Transaction<'_>, score: f64) -> Opinion {
+        let amount = self.seen.amount_base_minor;
+        let mut measure = None;
+        if !self.release.segments.is_empty() {
+            // What was remembered of a condition on the score is about another score.
+            self.memo.begin();
+            let scope = scope(&self.release, &self.seen, transaction, Some(score));
+            measure = self.release.measure(&scope, &mut self.memo);
+        }
+        let decision = self.release.settings.policy.decide(Tier::Full, None, Some(score), amount, measure);
+        Opinion { score, decision }
     }
 
     /// What expressions saw of the transaction scored last.
@@ -234,6 +304,7 @@ impl Scorer {
     /// A repeated transaction gets its first answer again; a new one is scored and remembered.
     fn answer(&mut self, transaction: &Transaction<'_>, tier: Tier) -> Output<'_> {
         let fingerprint = Fingerprint::of(&transaction.processor, &transaction.card, &transaction.id);
+        self.fingerprint = fingerprint;
         self.body.clear();
         match self.registry.repeated(fingerprint, transaction, &self.windows, &mut self.body) {
             Repeat::New => {}

@@ -19,6 +19,7 @@ use super::{
     metrics::{Metrics, Stage, Tally},
     outbox::{Outbox, header_text},
     pace::Pace,
+    quality::Notebook,
     queue::Received,
     subjects::{Kind, Subjects},
     timetext::TimeText,
@@ -72,6 +73,7 @@ pub struct Answering {
     notices: Sender<Notice>,
     /// Whether verdicts carry the identity by which a stream stores each once.
     is_identifying: bool,
+    notebook: Notebook,
 }
 
 /// What answers are written with, used again and again.
@@ -99,7 +101,7 @@ impl Answering {
         skew_ms: i64,
         metrics: Arc<Metrics>,
         discovery: Discovery,
-        (latest, notices): (Latest, Sender<Notice>),
+        (latest, notices, notebook): (Latest, Sender<Notice>, Notebook),
     ) -> Self {
         metrics.set_release(&scorer.release().versions);
         let tally = Tally::new(&metrics);
@@ -122,6 +124,7 @@ impl Answering {
             releases: 0,
             notices,
             is_identifying: false,
+            notebook,
         }
     }
 
@@ -165,6 +168,7 @@ impl Answering {
         let took = start.elapsed();
         self.releases += 1;
         self.keeper.release(self.scorer.release());
+        self.notebook.release(self.scorer.release());
         self.metrics.set_release(&self.scorer.release().versions);
         self.tally.applied(&self.metrics, "release");
         Swapped { retired: self.scorer.take_retired(), took, release: self.releases }
@@ -192,6 +196,7 @@ impl Answering {
 
     /// Hands the counts over.
     pub fn flush(&mut self, queue_depth: usize, unsent: u64) {
+        self.notebook.hand_over();
         self.tally.flush(&self.metrics, &self.scorer, queue_depth, unsent);
     }
 
@@ -258,9 +263,10 @@ impl Answering {
         let tier = self.tier(request, now, 0)?;
         let is_measured = self.answered.is_multiple_of(STAGES_EVERY);
         self.answered += 1;
-        let Self { scorer, keeper, voice, pace, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
+        let Self { scorer, keeper, voice, pace, tally, metrics, subjects, skew_ms, latest, releases, notebook, .. } =
+            self;
         let is_identifying = self.is_identifying;
-        let mut core = Core { scorer, keeper, subjects, metrics, tally, skew_ms: *skew_ms, is_identifying };
+        let mut core = Core { scorer, keeper, subjects, metrics, tally, notebook, skew_ms: *skew_ms, is_identifying };
         let transaction = core.decode(&request.payload, route, now)?;
         let decoded = if is_measured { Instant::now() } else { now.instant };
         let answer = core.apply(&transaction, tier, voice)?;
@@ -295,13 +301,14 @@ impl Answering {
         let mut body = std::mem::take(&mut self.voice.body);
         body.clear();
         body.push(b'[');
-        let Self { scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
+        let Self { scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, notebook, .. } = self;
         let is_identifying = self.is_identifying;
         for (place, element) in elements.into_iter().enumerate() {
             if place > 0 {
                 body.push(b',');
             }
-            let mut core = Core { scorer, keeper, subjects, metrics, tally, skew_ms: *skew_ms, is_identifying };
+            let mut core =
+                Core { scorer, keeper, subjects, metrics, tally, notebook, skew_ms: *skew_ms, is_identifying };
             let answered = match core.decode(element, route, now) {
                 Ok(transaction) => core.apply(&transaction, tier, voice).map(|answer| {
                     out.append_one(answer.copy);
@@ -357,6 +364,7 @@ impl Answering {
                 let label = decode_label(&request.payload, self.subjects.route(kind, subject)?)?;
                 applied(self.scorer.apply(Input::Label(&label)))?;
                 self.keeper.label(&label);
+                self.notebook.label(&label);
             }
             _ => {
                 let change = decode_list_change(&request.payload, self.subjects.list(subject))?;
@@ -427,6 +435,7 @@ struct Core<'w> {
     subjects: &'w Subjects,
     metrics: &'w Metrics,
     tally: &'w mut Tally,
+    notebook: &'w mut Notebook,
     skew_ms: i64,
     is_identifying: bool,
 }
@@ -452,6 +461,7 @@ impl Core<'_> {
                 let copy = (body.clone(), self.is_identifying);
                 let copy = copy_of(self.subjects, transaction, verdict.decision, copy, voice);
                 self.keeper.transaction(transaction, decided, &body, self.scorer.release());
+                self.notebook.judged(self.scorer, transaction, tier);
                 Ok(Answer { body, is_repeated: false, copy: Some(copy) })
             }
             Output::Duplicate { body } => {

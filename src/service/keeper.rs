@@ -5,7 +5,7 @@ use std::{mem, num::NonZero, sync::Arc, time::Instant};
 
 use async_nats::message::OutboundMessage;
 
-use super::{ledger::Settled, metrics::Metrics, outbox::Outbox};
+use super::{ledger::Settled, metrics::Metrics, outbox::Outbox, quality::Notebook};
 use crate::{
     config::{DurabilityConfig, OnFailure},
     durability::{
@@ -13,10 +13,11 @@ use crate::{
         journal::{Journal, JournalEvent, JournalSettings},
         position::{StreamMark, StreamPosition},
         rebuild::{Rebuild, Refused},
-        record::Record,
+        record::{self, Record},
         replay::{Found, Replayed},
         storage::AnyStorage,
     },
+    quality::Answered,
     scoring::{
         refusal::{Refusal, RefusalClass},
         release::Release,
@@ -87,11 +88,13 @@ impl Keeper {
     pub fn recover(
         &mut self,
         scorer: &mut Scorer,
+        notebook: &mut Notebook,
         now_ms: i64,
         mut see: impl FnMut(u64, &Record<'_>),
     ) -> Result<(), String> {
         let State::Taken(mut storage, settings) = mem::replace(&mut self.state, State::Off) else { return Ok(()) };
         let since = Instant::now();
+        let release = scorer.release().clone();
         let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         let mut rebuild = Rebuild::begin(&mut storage, scorer, threads);
         self.tell_snapshots(&rebuild, since);
@@ -100,6 +103,7 @@ impl Keeper {
                 if let Some(number) = number {
                     see(number, record);
                 }
+                note(notebook, &release, record);
                 true
             })
         });
@@ -325,5 +329,19 @@ pub fn tell_refused(refused: &[Refused], metrics: &Metrics) {
         } else {
             tracing::error!(file = name, "the snapshot is not used: {error}");
         }
+    }
+}
+
+/// Live quality learns of a record that took effect again.
+fn note(notebook: &mut Notebook, release: &Release, record: &Record<'_>) {
+    match record {
+        Record::Transaction(answered) => {
+            let record::Answered { transaction, decision, tier, amount_base_minor, body, .. } = &**answered;
+            let (decision, tier, amount_base_minor) = (*decision, *tier, *amount_base_minor);
+            let answered = Answered { transaction, amount_base_minor, decision, tier, body };
+            notebook.answered(release, &answered);
+        }
+        Record::Label(label) => notebook.label(label),
+        Record::Outcome(_) | Record::ListChange(_) | Record::Release(_) | Record::Mark(_) => {}
     }
 }

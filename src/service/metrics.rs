@@ -13,7 +13,7 @@ use prometheus::{
 };
 use rustc_hash::FxHashMap;
 
-use super::{stream_metrics::StreamMetrics, subjects::Kind};
+use super::{quality::QualityMetrics, stream_metrics::StreamMetrics, subjects::Kind};
 use crate::scoring::{
     refusal::Refusal,
     scorer::Scorer,
@@ -139,6 +139,8 @@ pub struct Metrics {
     pub reload_failed: IntGauge,
     /// How long the scoring thread was taken by swaps.
     pub swaps: Histogram,
+    /// Live quality.
+    pub quality: QualityMetrics,
     resident_bytes: IntGauge,
     uptime: IntGauge,
 }
@@ -313,6 +315,7 @@ impl Metrics {
                 "How long answers waited for the swap of a release.",
                 STAGE_SECONDS,
             )?,
+            quality: QualityMetrics::new(&registry)?,
             resident_bytes: made.gauge("gavel_process_resident_memory_bytes", "Memory of this process.")?,
             uptime: made.gauge("gavel_uptime_seconds", "Time since this process started.")?,
             registry: registry.clone(),

@@ -7,6 +7,7 @@ pub mod link;
 pub mod outbox;
 pub mod queue;
 pub mod stream_metrics;
+pub mod quality;
 pub mod metrics;
 mod timetext;
 mod batch;

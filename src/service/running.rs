@@ -16,6 +16,7 @@ use super::{
     keeper::Keeper,
     link,
     metrics::Metrics,
+    quality::Notebook,
     reload::{Reloader, Serving},
     session::State,
     stream::Reader,
@@ -89,8 +90,10 @@ impl Service {
         let kept_max = if followed.is_some() { config.guard.transactions } else { 0 };
         let latest = Latest::new(kept_max);
         let upkeep = Upkeep::start(&config.durability, &release, metrics.clone())?;
+        let notebook = Notebook::start(config.quality.clone(), metrics.quality.clone(), &release);
+        let notebook = notebook.map_err(ServiceError::Thread)?;
         let scorer = Scorer::new(release);
-        let kept = (latest, asks);
+        let kept = (latest, asks, notebook);
         let mut answering =
             Answering::new(scorer, keeper, subjects.clone(), config.skew_ms, metrics.clone(), discovery, kept);
         let (stream, readers_end) = config.stream.is_enabled.then(link::link).unzip();

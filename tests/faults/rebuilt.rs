@@ -6,7 +6,7 @@ use gavel::{
     durability::{rebuild::Rebuild, snapshot::SnapshotError},
     scoring::{
         money::Currency,
-        release::Release,
+        release::{Models, Release},
         rules::{RuleSources, SourceFile, parse},
         scorer::Scorer,
         settings::Settings,
@@ -68,7 +68,7 @@ pub(crate) fn release(limit: u32) -> Release {
     let files = vec![SourceFile { name: "rules/rules.toml".into(), text: rules(limit) }];
     let data = BTreeMap::from([("blocked.csv".to_owned(), Ok(Vec::new()))]);
     let (files, found) = parse(RuleSources { files, data, ..RuleSources::default() }, &settings);
-    let compiled = Release::compile(settings, files, None, found);
+    let compiled = Release::compile(settings, files, Models::default(), found);
     compiled.map_or_else(|_| panic!("the rules are good"), |(release, _)| release)
 }
 

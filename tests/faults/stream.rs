@@ -11,7 +11,7 @@ use gavel::{
     },
     scoring::{
         field::AttributeSchema,
-        release::Release,
+        release::{Models, Release},
         rules::{RuleSources, parse},
         settings::Settings,
         time::Timestamp,
@@ -24,7 +24,7 @@ use super::disk::Disk;
 fn release() -> Release {
     let settings = Settings::default_for(gavel::scoring::money::Currency::from_code("EUR").expect("EUR"));
     let (files, found) = parse(RuleSources::default(), &settings);
-    let compiled = Release::compile(settings, files, None, found);
+    let compiled = Release::compile(settings, files, Models::default(), found);
     compiled.map_or_else(|_| panic!("no rules are good rules"), |(release, _)| release)
 }
 

@@ -28,6 +28,7 @@ use gavel::{
         keeper::Keeper,
         metrics::Metrics,
         outbox::Outbox,
+        quality::Notebook,
         queue::Received,
         subjects::{Kind, Subjects},
     },
@@ -342,7 +343,7 @@ impl World {
         let subjects = Subjects::new(config.subjects);
         let discovery = Discovery::new("id".into(), "now".into(), &subjects);
         let keeper = Keeper::over(Box::new(self.disk.handle()), self.settings.clone(), metrics.clone());
-        let kept = (Latest::new(0), mpsc::channel().0);
+        let kept = (Latest::new(0), mpsc::channel().0, Notebook::off());
         let scorer = Scorer::new(release(self.limit));
         let mut answering = Answering::new(scorer, keeper, subjects, i64::MAX / 4, metrics, discovery, kept);
         let read = answering.recover(self.now_ms);

@@ -162,7 +162,8 @@ impl Gavel {
         Self::spawn_in(Self::prepare(configuration, &[]), url, arguments)
     }
 
-    fn spawn_in(folder: TempDir, url: &str, arguments: &[&str]) -> Self {
+    /// A service that runs in a folder with arguments, not waited for.
+    pub fn spawn_in(folder: TempDir, url: &str, arguments: &[&str]) -> Self {
         let arguments = [&["serve", "--nats", url, "--http", "127.0.0.1:0"], arguments].concat();
         let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
         let (process, lines) = spawn(folder.path(), &arguments);

@@ -104,6 +104,11 @@ impl<'e> Compiler<'e> {
         Ok(id)
     }
 
+    /// How many keys and aggregates are asked for so far.
+    pub fn asked(&self) -> (usize, usize) {
+        (self.lowering.plan.keys.len(), self.lowering.plan.aggregates.len())
+    }
+
     /// The program and the plan of all that was added.
     pub fn finish(self) -> (Program, Plan) {
         let Self { environment, lowering, mut program, .. } = self;

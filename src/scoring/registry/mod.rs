@@ -28,7 +28,7 @@ use bytes::{Address, Bytes, push_number, take_number};
 use entries::{Entries, Entry};
 
 /// A transaction's identity: its processor, card and id, as 128 bits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Fingerprint(u128);
 
 /// Whether a transaction has been here before.
@@ -97,6 +97,11 @@ impl Fingerprint {
     const fn hash(self) -> u64 {
         self.0 as u64
     }
+
+    /// The half of it that tables are not sorted by: enough to tell millions apart.
+    pub const fn short(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
 }
 
 impl Registry {
@@ -149,7 +154,7 @@ impl Registry {
 
     /// Whether the parent of an incremental or a reversal is known: if not, that calls for `unknown_parent`.
     pub fn knows_parent(&self, transaction: &Transaction<'_>, windows: &Windows) -> bool {
-        self.find_parent(transaction, windows).is_some()
+        self.find_parent(transaction, windows).is_some_and(|number| self.is_answering(number, windows))
     }
 
     /// Remembers a transaction with its answer. To be called for every transaction that was observed and answered,
@@ -195,7 +200,8 @@ impl Registry {
         self.forget();
     }
 
-    /// Takes a reversal's amount out of its parent's sums. `false` if there is no such parent.
+    /// Takes a reversal's amount out of its parent's sums. `false` if there is no such parent, or if it is one that only
+    /// windows in shadow still reach.
     pub fn reverse(
         &mut self,
         reversal: &Transaction<'_>,
@@ -203,12 +209,13 @@ impl Registry {
         windows: &mut Windows,
     ) -> bool {
         let Some(number) = self.find_parent(reversal, windows) else { return false };
+        let is_known = self.is_answering(number, windows);
         let entry = self.entries.get(number);
         let mut amounts = self.amounts_of(number);
         let same_currency = entry.currency == reversal.currency;
         amounts.reverse(reversal.amount_minor, amount_base_minor, same_currency);
         self.change(number, amounts, None, None, windows);
-        true
+        is_known
     }
 
     /// Applies what the issuer did. `false` if there is no such transaction.
@@ -284,6 +291,13 @@ impl Registry {
         let keep_ms = self.settings.duplicates_ms.max(windows.changeable_ms());
         // Whether it has been dropped yet is not seen.
         (self.entries.get(number).time_ms >= highest_ms.saturating_sub(keep_ms)).then_some(number)
+    }
+
+    /// Whether a transaction is kept for what answers ask for, and not only for what models in shadow do.
+    fn is_answering(&self, number: u64, windows: &Windows) -> bool {
+        let highest_ms = windows.highest().map_or(i64::MIN, super::time::Timestamp::unix_ms);
+        let keep_ms = self.settings.duplicates_ms.max(windows.answering_changeable_ms());
+        self.entries.get(number).time_ms >= highest_ms.saturating_sub(keep_ms)
     }
 
     fn find_parent(&self, transaction: &Transaction<'_>, windows: &Windows) -> Option<u64> {

@@ -92,9 +92,12 @@ impl Ask {
 
 /// An aggregate of the plan, compiled.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub(super) struct Question {
     /// Its place in the plan.
     pub(super) aggregate: usize,
+    /// Only models whose scores decide nothing ask it: it raises no flag.
+    pub(super) in_shadow: bool,
     pub(super) ask: Ask,
     pub(super) lane: usize,
     /// The window is what is newer than `t − offsets[from]` and not newer than `t − offsets[to]`.
@@ -307,6 +310,7 @@ impl Layout {
         let field_type = aggregate.function.field().map(|field| field.field_type(schema));
         Question {
             aggregate: index,
+            in_shadow: index >= plan.aggregates.len() - plan.aggregates_in_shadow,
             ask,
             lane,
             from: offset(aggregate.delay_ms.saturating_add(aggregate.window_ms)),

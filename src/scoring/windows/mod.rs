@@ -53,6 +53,10 @@ pub struct Windows {
     logs: Vec<Log>,
     parts: key::Parts,
     changeable_ms: i64,
+    /// As far as answers ask for it.
+    answering_changeable_ms: i64,
+    /// Keys from this one on are in shadow.
+    keys_answering: usize,
     logs_made: u32,
     aggregates: usize,
     /// The filters on verdict or outcome, by place in `SettledMask`.
@@ -185,6 +189,8 @@ impl Windows {
             logs: Vec::new(),
             parts: key::Parts::default(),
             changeable_ms: 0,
+            answering_changeable_ms: 0,
+            keys_answering: 0,
             logs_made: 0,
             aggregates: 0,
             settled_filters: Vec::new(),
@@ -224,6 +230,15 @@ impl Windows {
         }
         let changeable = self.logs.iter().filter(|log| log.layout.is_changeable);
         self.changeable_ms = changeable.map(|log| log.layout.retention_ms).max().unwrap_or_default();
+        self.answering_changeable_ms = self.changeable_ms;
+        if plan.aggregates_in_shadow > 0 {
+            let answering = plan.answering();
+            let layouts =
+                (0..answering.keys.len()).map(|key| Layout::compile(&answering, KeyId(key as u16), schema, settings));
+            let changeable = layouts.filter(|layout| layout.is_changeable).map(|layout| layout.retention_ms);
+            self.answering_changeable_ms = changeable.max().unwrap_or_default();
+        }
+        self.keys_answering = plan.keys.len() - plan.keys_in_shadow;
         self.parts = key::Parts::default();
         for log in &mut self.logs {
             log.place_parts(&mut self.parts);
@@ -246,6 +261,11 @@ impl Windows {
     /// How far behind the highest time a transaction may still be changed by a reversal, an outcome or a label.
     pub fn changeable_ms(&self) -> i64 {
         self.changeable_ms
+    }
+
+    /// The same where only what answers ask for is looked at: nothing in shadow may show in a verdict.
+    pub fn answering_changeable_ms(&self) -> i64 {
+        self.answering_changeable_ms
     }
 
     /// How much is held.

@@ -137,7 +137,8 @@ impl Windows {
         let memory_ms = log.layout.memory_ms;
         if !had_state {
             let reach_ms = event.highest_ms.saturating_sub(memory_ms);
-            observed.evicted |= log.evicted_at_ms.is_some_and(|evicted_at_ms| evicted_at_ms >= reach_ms);
+            let was_evicted = log.evicted_at_ms.is_some_and(|evicted_at_ms| evicted_at_ms >= reach_ms);
+            observed.evicted |= was_evicted && index < self.keys_answering;
         }
         let cutoff_ms = event.highest_ms.saturating_sub(log.layout.retention_ms);
         let enters_rows = event.time_ms > cutoff_ms && scratch.members.contains(&true);
@@ -304,12 +305,16 @@ impl Held<'_> {
     fn answer(&self, event: &Event<'_, '_>, values: &mut [AggregateValue], observed: &mut Observed) -> Option<i64> {
         let seen_before_ms = self.layout.past.and_then(|seen| self.seen_before(event, seen));
         for question in &self.layout.questions {
+            let told = (observed.approximate, observed.filling);
             let value = match question.ask {
                 Ask::SinceLast | Ask::Age | Ask::Last { .. } | Ask::Speed => {
                     self.past_answer(event, question, seen_before_ms, observed)
                 }
                 _ => self.window_answer(event, question, observed),
             };
+            if question.in_shadow {
+                (observed.approximate, observed.filling) = told;
+            }
             values[question.aggregate] = value;
         }
         seen_before_ms

@@ -45,10 +45,10 @@ impl Answering {
 
     /// Brings back what the journal holds, and says where the stream goes on. To be called before anything is answered.
     pub fn recover(&mut self, now_ms: i64) -> Result<Begin, String> {
-        let Self { scorer, keeper, subjects, .. } = self;
+        let Self { scorer, keeper, subjects, notebook, .. } = self;
         let mut unpublished = VecDeque::new();
         let mut voice = Voice::default();
-        keeper.recover(scorer, now_ms, |record, input| match input {
+        keeper.recover(scorer, notebook, now_ms, |record, input| match input {
             Record::Transaction(answered) => unpublished.extend(again(subjects, record, answered, &mut voice)),
             Record::Mark(mark) => {
                 while unpublished.front().is_some_and(|first: &Unpublished| first.record <= mark.confirmed_record) {
@@ -93,8 +93,9 @@ impl Answering {
 
     fn score_streamed(&mut self, payload: &[u8], route: Route<'_>, now: Moment) -> Result<(u64, Settlement), Refusal> {
         let record = self.keeper.next_record();
-        let Self { scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, .. } = self;
-        let mut core = Core { scorer, keeper, subjects, metrics, tally, skew_ms: *skew_ms, is_identifying: true };
+        let Self { scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, notebook, .. } = self;
+        let mut core =
+            Core { scorer, keeper, subjects, metrics, tally, notebook, skew_ms: *skew_ms, is_identifying: true };
         let transaction = core.decode(payload, route, now)?;
         let answer = core.apply(&transaction, Tier::Full, voice)?;
         let Some(copy) = answer.copy else { return Ok((0, Settlement::Applied)) };
@@ -116,6 +117,7 @@ impl Answering {
             let label = decode_label(payload, route)?;
             applied(self.scorer.apply(Input::Label(&label)))?;
             self.keeper.label(&label);
+            self.notebook.label(&label);
         }
         self.tally.applied(&self.metrics, kind.name());
         Ok((0, Settlement::Applied))

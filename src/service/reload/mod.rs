@@ -64,6 +64,9 @@ pub struct Serving {
     config: Config,
     versions: Versions,
     aggregates: Vec<String>,
+    /// Those that show in answers.
+    answering: Vec<String>,
+    challengers: Vec<String>,
     lists: KnownLists,
 }
 
@@ -124,6 +127,8 @@ impl Serving {
             config: config.clone(),
             versions: release.versions.clone(),
             aggregates: release.aggregates(),
+            answering: release.answering_aggregates(),
+            challengers: release.challenger_versions(),
             lists: release.lists.files(),
         }
     }
@@ -292,7 +297,9 @@ impl Follower {
         }
         let (config, restart) = config.taken_over_by(&self.serving.config);
         let folders = [Some(config.rules.clone()), model_folder(&config.model).map(Into::into)];
-        let folders = folders.into_iter().flatten().filter(|folder| !folder.as_os_str().is_empty()).collect();
+        let challengers = config.challengers.iter().filter_map(|path| path.parent().map(Into::into));
+        let folders =
+            folders.into_iter().flatten().chain(challengers).filter(|folder| !folder.as_os_str().is_empty()).collect();
         self.places = Places { folders, files: BTreeSet::from([file]) };
         let sources = Sources::read(&config).map_err(|error| error.render(false))?;
         self.places.files.extend(sources.paths(&config));
@@ -317,7 +324,8 @@ impl Follower {
         let Loaded { mut release, warnings, .. } = loaded;
         let diagnostics: Vec<String> = warnings.iter().map(|warning| warning.render(false)).collect();
         let diagnostics = diagnostics.join("\n\n");
-        if release.versions == self.serving.versions {
+        let is_same = release.challenger_versions() == self.serving.challengers;
+        if is_same && release.versions == self.serving.versions {
             self.serving.config = config;
             let message = "what lies on disk is what serves";
             return Ok(Report { restart, ..self.report("unchanged", message, diagnostics) });
@@ -373,8 +381,7 @@ impl Follower {
     /// The aggregates that were not kept so far, the first of them by name.
     fn fresh(&self, next: &Serving) -> String {
         let known: BTreeSet<&String> = self.serving.aggregates.iter().collect();
-        let fresh: Vec<&str> =
-            next.aggregates.iter().filter(|text| !known.contains(text)).map(String::as_str).collect();
+        let fresh: Vec<&str> = next.answering.iter().filter(|text| !known.contains(text)).map(String::as_str).collect();
         let mut text = fresh.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
         if fresh.len() > NAMED_MAX {
             // Writing to a string cannot fail.
