@@ -11,6 +11,8 @@ use crate::config::{Authentication, NatsConfig};
 
 /// A silent server is asked whether it lives this often; two questions without an answer end the connection.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// Below this is what the service alone listens to, so that permissions can keep others' inboxes from it.
+const INBOX: &str = "_INBOX.gavel";
 /// Events that may wait for the session.
 const EVENTS_MAX: usize = 256;
 /// The pause between two looks at whether a subscription has ended.
@@ -38,6 +40,17 @@ pub enum BrokerError {
         servers: String,
         /// Why.
         source: async_nats::ConnectError,
+    },
+    /// The server is not who the configured authorities vouch for, or does not believe who the service is.
+    #[error(
+        "{servers}: no trust between the two: {reason}; look at `[nats] tls_ca`, which vouches for the server, and at \
+         `tls_cert` and `tls_key`, by which the server knows the service"
+    )]
+    Untrusted {
+        /// Hosts and ports.
+        servers: String,
+        /// What TLS says.
+        reason: String,
     },
     /// A credentials file that cannot be used.
     #[error("{} holds no usable credentials: {source}", path.display())]
@@ -86,6 +99,9 @@ pub async fn connect(config: &NatsConfig, name: &str) -> Result<Broker, BrokerEr
     let client = match options.connect(config.servers.clone()).await {
         Ok(client) => client,
         Err(source) => {
+            if let Some(reason) = distrust(&source) {
+                return Err(BrokerError::Untrusted { servers, reason });
+            }
             return Err(match source.kind() {
                 ConnectErrorKind::AuthorizationViolation
                 | ConnectErrorKind::Authentication
@@ -103,6 +119,20 @@ pub async fn connect(config: &NatsConfig, name: &str) -> Result<Broker, BrokerEr
     Ok(Broker { client, events })
 }
 
+/// What TLS says where one side does not trust the other. Such an error is one of input and output to the client.
+fn distrust(error: &async_nats::ConnectError) -> Option<String> {
+    let mut source: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = source {
+        let text = error.to_string();
+        let is_trust = ["invalid peer certificate", "received fatal alert"].iter().any(|words| text.contains(words));
+        if is_trust && error.source().is_none() {
+            return Some(text);
+        }
+        source = error.source();
+    }
+    None
+}
+
 async fn options(config: &NatsConfig) -> Result<ConnectOptions, BrokerError> {
     let options = match &config.authentication {
         Authentication::None => ConnectOptions::new(),
@@ -116,6 +146,7 @@ async fn options(config: &NatsConfig) -> Result<ConnectOptions, BrokerError> {
     };
     let mut options = options
         .ping_interval(PING_INTERVAL)
+        .custom_inbox_prefix(INBOX)
         .subscription_capacity(config.subscription_capacity)
         .client_capacity(config.client_capacity)
         .reconnect_delay_callback(pause);
