@@ -10,10 +10,13 @@ use async_nats::{Subject, message::OutboundMessage};
 
 use crate::durability::position::StreamPosition;
 
-/// A verdict that nobody confirmed is published again after this long.
+/// A verdict that nobody confirmed is published again after this long, then after twice as long: plain subscribers see
+/// it each time.
 const CONFIRM_TIMEOUT_MS: i64 = 5_000;
-/// One that was refused, after this long.
+/// One that was refused, after this long, then after twice as long.
 const RETRY_MS: i64 = 1_000;
+/// The pauses grow this often.
+const DOUBLINGS_MAX: u32 = 5;
 
 /// What the scoring thread made of a message.
 pub struct Settled {
@@ -81,6 +84,7 @@ enum State {
     Publishing {
         message: OutboundMessage,
         due_ms: i64,
+        attempts: u32,
     },
     Done {
         is_refused: bool,
@@ -93,6 +97,8 @@ pub struct Ledger {
     entries: VecDeque<Entry>,
     /// The token of the first entry.
     first: u64,
+    /// Before this there is nothing to publish.
+    next_due_ms: i64,
 }
 
 impl Ledger {
@@ -103,9 +109,9 @@ impl Ledger {
             acknowledge: None,
             record,
             is_own: false,
-            state: State::Publishing { message, due_ms: 0 },
+            state: State::Publishing { message, due_ms: 0, attempts: 0 },
         };
-        Self { entries: unpublished.into_iter().map(entry).collect(), first: 0 }
+        Self { entries: unpublished.into_iter().map(entry).collect(), first: 0, next_due_ms: 0 }
     }
 
     /// How many are not done with.
@@ -146,11 +152,14 @@ impl Ledger {
 
     /// Takes in what the scoring thread made of a message. What says why it was refused comes back, to be sent once.
     pub fn settle(&mut self, settled: Settled) -> Option<OutboundMessage> {
+        if matches!(settled.settlement, Settlement::Verdict(_)) {
+            self.next_due_ms = 0;
+        }
         let entry = self.entry(settled.token)?;
         entry.record = settled.record;
         let (state, notice) = match settled.settlement {
             Settlement::Applied => (State::Done { is_refused: false }, None),
-            Settlement::Verdict(message) => (State::Publishing { message, due_ms: 0 }, None),
+            Settlement::Verdict(message) => (State::Publishing { message, due_ms: 0, attempts: 0 }, None),
             Settlement::Refused(message) => (State::Done { is_refused: true }, Some(message)),
         };
         entry.state = state;
@@ -160,13 +169,18 @@ impl Ledger {
     /// What is to be published now, with its tokens; from now on it waits to be confirmed.
     pub fn publish(&mut self, now_ms: i64) -> Vec<(u64, OutboundMessage)> {
         let mut due = Vec::new();
+        if now_ms < self.next_due_ms {
+            return due;
+        }
+        self.next_due_ms = i64::MAX;
         for (token, entry) in (self.first..).zip(&mut self.entries) {
-            if let State::Publishing { message, due_ms } = &mut entry.state
-                && *due_ms <= now_ms
-            {
-                *due_ms = now_ms.saturating_add(CONFIRM_TIMEOUT_MS);
+            let State::Publishing { message, due_ms, attempts } = &mut entry.state else { continue };
+            if *due_ms <= now_ms {
+                *due_ms = now_ms.saturating_add(CONFIRM_TIMEOUT_MS << *attempts);
+                *attempts = (*attempts + 1).min(DOUBLINGS_MAX);
                 due.push((token, message.clone()));
             }
+            self.next_due_ms = self.next_due_ms.min(*due_ms);
         }
         due
     }
@@ -189,17 +203,20 @@ impl Ledger {
 
     /// A verdict was not taken.
     pub fn fail(&mut self, token: u64, now_ms: i64) {
-        if let Some(Entry { state: State::Publishing { due_ms, .. }, .. }) = self.entry(token) {
-            *due_ms = now_ms.saturating_add(RETRY_MS);
+        if let Some(Entry { state: State::Publishing { due_ms, attempts, .. }, .. }) = self.entry(token) {
+            let retry_ms = now_ms.saturating_add(RETRY_MS << attempts.saturating_sub(1));
+            *due_ms = retry_ms;
+            self.next_due_ms = self.next_due_ms.min(retry_ms);
         }
     }
 
     /// Another connection: what was not confirmed is published again, and acknowledgements of before go nowhere.
     pub fn reconnect(&mut self) {
+        self.next_due_ms = 0;
         for entry in &mut self.entries {
             entry.acknowledge = None;
-            if let State::Publishing { due_ms, .. } = &mut entry.state {
-                *due_ms = 0;
+            if let State::Publishing { due_ms, attempts, .. } = &mut entry.state {
+                (*due_ms, *attempts) = (0, 0);
             }
         }
     }
