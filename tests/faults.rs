@@ -28,17 +28,18 @@ fn one_verdict_per_transaction_whatever_fails() {
     let start = Instant::now();
     let (mut seeds, mut all) = (0, Summary::default());
     while seeds < SEEDS_MIN || start.elapsed() < box_of_time {
-        let Summary { records, crashes, power_cuts, refused, snapshots, fallbacks } = World::new(seeds).run();
+        let Summary { records, crashes, power_cuts, refused, refills, snapshots, fallbacks } = World::new(seeds).run();
         all.records += records;
         all.crashes += crashes;
         all.power_cuts += power_cuts;
         all.refused += refused;
+        all.refills += refills;
         all.snapshots += snapshots;
         all.fallbacks += fallbacks;
         seeds += 1;
     }
     eprintln!(
-        "{seeds} seeds: {} records, {} crashes, {} power cuts, {} refused for want of a disk, {} snapshots, {} of no use",
-        all.records, all.crashes, all.power_cuts, all.refused, all.snapshots, all.fallbacks
+        "{seeds} seeds: {} records, {} crashes, {} power cuts, {} refused for want of a disk, {} refills, {} snapshots, {} of no use",
+        all.records, all.crashes, all.power_cuts, all.refused, all.refills, all.snapshots, all.fallbacks
     );
 }

@@ -259,3 +259,28 @@ async fn rates_policy_and_attributes_take_over_and_the_rest_says_that_it_does_no
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
+
+/// A rule that asks for a window nobody kept: the journal has what it needs, so after a moment it answers as one that was
+/// always there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn windows_that_a_reload_asks_for_are_filled_from_the_journal() {
+    let broker = Broker::start();
+    let gavel = start(&broker, &[], "");
+    let client = broker.client().await;
+    for number in 0..9 {
+        assert_eq!(verdict(&client, &format!("before-{number}"), "c_1").await.0, "approve");
+    }
+    let counting = "[[rule]]\nid = \"many\"\nwhen = \"count(card, 7d) >= 10\"\nthen = \"deny\"\n\
+                    [[rule]]\nid = \"old\"\nwhen = \"sum(amount, card, 30d) > 500 EUR\"\nthen = \"review\"\n";
+    fs::write(gavel.folder().join("rules/many.toml"), counting).expect("written");
+    gavel.wait_metric("gavel_refills_total", "applied", 1.0);
+    // The tenth, of 45.99 EUR each, which is 459.90 EUR; the eleventh is beyond the other limit as well.
+    let (decision, _, flags) = verdict(&client, "after-1", "c_1").await;
+    assert_eq!((decision.as_str(), flags), ("deny", Vec::new()));
+    let (decision, _, flags) = verdict(&client, "after-2", "c_2").await;
+    assert_eq!((decision.as_str(), flags), ("approve", Vec::new()));
+    // A repeated one still gets its first answer.
+    assert_eq!(verdict(&client, "before-3", "c_1").await.0, "approve");
+    gavel.wait_metric("gavel_duplicates_total", "", 1.0);
+    gavel.wait_metric("gavel_refilling", "", 0.0);
+}

@@ -10,17 +10,16 @@ use std::{collections::VecDeque, io, mem};
 use super::{
     position::{StreamMark, StreamPosition},
     record::{
-        ReleaseNote, push_label, push_list_change, push_origin, push_outcome, push_release, push_stream_mark,
-        push_transaction,
+        ReleaseNote, push_label, push_list_change, push_origin, push_outcome, push_refill, push_release,
+        push_stream_mark, push_transaction,
     },
-    replay::{FileInfo, Found, file_name},
+    replay::{FileInfo, Found, file_name, retention_ms},
     segment::{Framing, push_header},
     storage::Storage,
 };
 use crate::{
     config::OnFailure,
     scoring::{
-        plan::Aggregate,
         release::Release,
         transaction::{Label, ListChange, Outcome, Transaction},
         verdict::{Decision, Tier},
@@ -29,6 +28,8 @@ use crate::{
 
 /// A disk that fails is tried again this often.
 const RETRY_MS: i64 = 500;
+/// Nobody follows who is so far behind.
+const TAIL_MAX_BYTES: usize = 64 << 20;
 /// Names that are tried for a file before the disk counts as failing.
 const NAMES_MAX: u32 = 1_000;
 
@@ -107,6 +108,8 @@ pub struct Journal<S> {
     last_sync_ms: i64,
     events: Vec<JournalEvent>,
     stats: JournalStats,
+    /// What was written since somebody follows in memory.
+    tail: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -118,6 +121,9 @@ enum Health {
 impl<S: Storage> Journal<S> {
     /// Goes on after what was found, in a file of its own.
     pub fn new(storage: S, settings: JournalSettings, found: Found, release: &Release, now_ms: i64) -> Self {
+        // What was found was replayed for this release, whatever had been gathered across others.
+        let is_other = found.release.as_ref().is_some_and(|last| *last != ReleaseNote::of(release));
+        let is_mixed = found.is_mixed || (is_other && found.next_sequence > 1);
         let highest_ms = found.files.iter().map(|file| file.newest_ms).max().unwrap_or(i64::MIN);
         let mut journal = Self {
             storage,
@@ -142,9 +148,13 @@ impl<S: Storage> Journal<S> {
             last_sync_ms: now_ms,
             events: Vec::new(),
             stats: JournalStats::default(),
+            tail: None,
         };
         journal.refresh_preamble(release);
         journal.sync_found();
+        if is_mixed {
+            journal.refill();
+        }
         if let Err(error) = journal.open() {
             journal.fail(error, now_ms, false);
         }
@@ -313,6 +323,31 @@ impl<S: Storage> Journal<S> {
         is_written
     }
 
+    /// Adds the place where the past was built anew for the release in force.
+    pub fn refill(&mut self) {
+        self.add(push_refill);
+    }
+
+    /// From now on what is written is kept in memory as well, for somebody who follows.
+    pub fn begin_tail(&mut self) {
+        self.tail = Some(Vec::new());
+    }
+
+    /// What was written since the last time; `None` where nobody began, or it was too much.
+    pub fn lend_tail(&mut self) -> Option<Vec<u8>> {
+        self.tail.as_mut().map(mem::take)
+    }
+
+    /// How much that would be. `None` where it would not be everything that took effect.
+    pub fn tail_bytes(&self) -> Option<usize> {
+        self.tail.as_ref().filter(|_| self.pending == 0 && !self.is_failing()).map(Vec::len)
+    }
+
+    /// Nobody follows any more.
+    pub fn end_tail(&mut self) {
+        self.tail = None;
+    }
+
     /// Whether messages are to be refused, because what they change could not be written.
     pub fn is_refusing(&self) -> bool {
         self.is_failing() && self.settings.on_failure == OnFailure::Refuse
@@ -354,6 +389,13 @@ impl<S: Storage> Journal<S> {
     }
 
     fn forget_pending(&mut self) {
+        if let Some(tail) = &mut self.tail {
+            tail.extend_from_slice(self.framing.bytes());
+            // Whoever follows has fallen behind for good.
+            if tail.len() > TAIL_MAX_BYTES {
+                self.tail = None;
+            }
+        }
         self.framing.clear();
         self.written_mark = self.told_mark;
         self.highest_ms = self.highest_ms.max(self.pending_newest_ms);
@@ -520,13 +562,4 @@ fn push_framed(out: &mut Vec<u8>, record: &[u8]) {
 fn frames_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut taking = super::encoding::Taking(bytes);
     std::iter::from_fn(move || taking.bytes())
-}
-
-/// How long before the highest event time a transaction may still matter: to a window, to what is remembered of a key,
-/// to an answer given again.
-pub fn retention_ms(release: &Release) -> i64 {
-    let windows = &release.settings.windows;
-    let reach = |aggregate: &Aggregate| aggregate.window_ms.saturating_add(aggregate.delay_ms);
-    let longest_ms = release.plan.aggregates.iter().map(reach).max().unwrap_or_default();
-    longest_ms.max(windows.horizon_ms).max(windows.duplicates_ms).saturating_add(windows.lateness_ms)
 }

@@ -5,7 +5,7 @@ use std::{io, num::NonZero};
 
 use super::{
     record::{Reading, Record},
-    replay::{Found, Reader, ReplayError, Replayed, restore},
+    replay::{Found, Known, Reader, ReplayError, Replayed, restore, retention_ms},
     snapshot::{Head, SnapshotError, load, write},
     snapshots::{found_names, keep, prune},
     storage::Storage,
@@ -50,9 +50,7 @@ impl Rebuild {
         }
         let schema = &scorer.release().settings.schema;
         let reader = match &from {
-            Some(head) => {
-                Reader::after(schema, head.sequence, head.highest_ms, (&head.files, head.stream, head.streamed_record))
-            }
+            Some(head) => Reader::after(schema, head.sequence, head.highest_ms, &head.known()),
             None => Reader::new(schema),
         };
         Self { reader, replayed: Replayed::default(), from, refused }
@@ -85,7 +83,12 @@ impl Rebuild {
             return Ok(());
         }
         let schema = &scorer.release().settings.schema;
-        let mut reader = Reader::after(schema, first, i64::MIN, (files, *stream, 0));
+        let mut reader = Reader::after(
+            schema,
+            first,
+            i64::MIN,
+            &Known { files, stream: *stream, streamed_record: 0, is_mixed: false },
+        );
         reader.follow(storage, &mut |number: Option<u64>, record: Record<'_>, _: Option<&Reading>| {
             let number = number.unwrap_or_default();
             if number > first && number <= last {
@@ -117,6 +120,18 @@ impl Rebuild {
         before.saturating_add(*lost).saturating_add(*unreadable).saturating_add(damage.len() as u64)
     }
 
+    /// Whether it holds everything that can matter to a release: the journal reaches back far enough, and nothing in it is
+    /// missing.
+    pub fn is_complete(&self, release: &Release) -> bool {
+        let found = self.reader.found();
+        let is_from_the_beginning = found.files.first().is_none_or(|file| file.first_sequence <= 1);
+        let oldest_ms = self.reader.highest_ms().saturating_sub(retention_ms(release));
+        // Files go once all in them is older: the next one may begin a little later.
+        let oldest_ms = oldest_ms.saturating_add(release.settings.windows.lateness_ms);
+        let reaches_back = found.first_ms.is_some_and(|first_ms| first_ms <= oldest_ms);
+        self.missing() == 0 && (self.from.is_some() || is_from_the_beginning || reaches_back)
+    }
+
     /// What a snapshot of the scorer says of itself.
     pub fn head(&self, identity: u128, taken_unix_ms: i64) -> Head {
         Head {
@@ -126,6 +141,7 @@ impl Rebuild {
             highest_ms: self.reader.highest_ms(),
             stream: self.reader.found().stream,
             streamed_record: self.reader.streamed_record(),
+            is_mixed: self.reader.found().is_mixed,
             identity,
             files: self.reader.found().files.clone(),
         }

@@ -11,7 +11,9 @@ use super::{
 };
 use crate::scoring::{
     field::AttributeSchema,
+    plan::Aggregate,
     refusal::Refusal,
+    release::Release,
     scorer::{Input, Output, Scorer},
 };
 
@@ -72,6 +74,10 @@ pub struct Found {
     pub release: Option<ReleaseNote>,
     /// How far the stream had been worked off.
     pub stream: StreamMark,
+    /// Whether a release took over since the past was last built for one.
+    pub is_mixed: bool,
+    /// The time of the first transaction that was read.
+    pub first_ms: Option<i64>,
 }
 
 impl Found {
@@ -128,6 +134,19 @@ fn number_of(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX).filter(|_| name.ends_with(SUFFIX))?.get(..20)?.parse().ok()
 }
 
+/// What somebody knows who holds a part of a journal already.
+#[derive(Clone, Copy)]
+pub struct Known<'k> {
+    /// The files up to there.
+    pub files: &'k [FileInfo],
+    /// How far a stream had been worked off.
+    pub stream: StreamMark,
+    /// The last record that came from a stream.
+    pub streamed_record: u64,
+    /// Whether a release took over since the past was last built for one.
+    pub is_mixed: bool,
+}
+
 /// A journal on its way into a scorer. It can be followed while it grows.
 pub struct Reader {
     schema: AttributeSchema,
@@ -168,15 +187,10 @@ impl Reader {
     }
 
     /// Behind what somebody holds already, with what is known of the files up to there and of a stream.
-    pub fn after(
-        schema: &AttributeSchema,
-        sequence: u64,
-        highest_ms: i64,
-        known: (&[FileInfo], StreamMark, u64),
-    ) -> Self {
-        let (files, stream, streamed_record) = known;
+    pub fn after(schema: &AttributeSchema, sequence: u64, highest_ms: i64, known: &Known<'_>) -> Self {
+        let Known { files, stream, streamed_record, is_mixed } = *known;
         let known = files.iter().map(|file| (file.name.clone(), file.clone())).collect();
-        let found = Found { stream, ..Found::default() };
+        let found = Found { stream, is_mixed, ..Found::default() };
         Self { after_sequence: sequence, highest_ms, known, found, streamed_record, ..Self::new(schema) }
     }
 
@@ -358,7 +372,9 @@ impl Reader {
                 continue;
             };
             if let Record::Transaction(answered) = &record {
-                self.highest_ms = self.highest_ms.max(answered.transaction.time.unix_ms());
+                let time_ms = answered.transaction.time.unix_ms();
+                self.highest_ms = self.highest_ms.max(time_ms);
+                self.found.first_ms.get_or_insert(time_ms);
             }
             if !is_preamble && let Some(file) = self.found.files.last_mut() {
                 file.newest_ms = file.newest_ms.max(self.highest_ms);
@@ -366,8 +382,10 @@ impl Reader {
             match &record {
                 Record::Release(note) => self.reading = Some(Reading::new(note.clone(), &self.schema)),
                 Record::Mark(mark) => self.found.stream = *mark,
+                Record::Refill => self.found.is_mixed = false,
                 _ => {}
             }
+            self.found.is_mixed |= !is_preamble && matches!(record, Record::Release(_));
             self.found.records += u64::from(!is_preamble);
             let number = (!is_preamble).then_some(sequence);
             if !each(number, record, self.reading.as_ref()) {
@@ -404,11 +422,21 @@ pub fn restore(scorer: &mut Scorer, record: &Record<'_>, reading: Option<&Readin
         Record::Outcome(outcome) => Input::Outcome(outcome),
         Record::Label(label) => Input::Label(label),
         Record::ListChange(change) => Input::ListChanged(change),
-        Record::Release(_) | Record::Mark(_) => return,
+        // What is replayed is what a refill makes.
+        Record::Release(_) | Record::Mark(_) | Record::Refill => return,
     };
     match (scorer.apply(input), record) {
         (Output::Refused(Refusal { .. }), _) => replayed.refused += 1,
         (_, Record::Transaction(_)) => replayed.transactions += 1,
         _ => replayed.applied += 1,
     }
+}
+
+/// How long before the highest event time a transaction may still matter: to a window, to what is remembered of a key,
+/// to an answer given again.
+pub fn retention_ms(release: &Release) -> i64 {
+    let windows = &release.settings.windows;
+    let reach = |aggregate: &Aggregate| aggregate.window_ms.saturating_add(aggregate.delay_ms);
+    let longest_ms = release.plan.aggregates.iter().map(reach).max().unwrap_or_default();
+    longest_ms.max(windows.horizon_ms).max(windows.duplicates_ms).saturating_add(windows.lateness_ms)
 }

@@ -18,7 +18,7 @@ use super::{
     encoding::{Taking, push_bytes, push_number, push_signed},
     position::{StreamMark, push_mark, take_mark},
     record::{Record, push_list_change},
-    replay::FileInfo,
+    replay::{FileInfo, Known},
 };
 use crate::scoring::{
     registry::Registry,
@@ -64,10 +64,20 @@ pub struct Head {
     pub stream: StreamMark,
     /// The last record that came from a stream; 0 for none.
     pub streamed_record: u64,
+    /// Whether a release took over since the past was last built for one.
+    pub is_mixed: bool,
     /// Of the scorer: see [`Scorer::identity`].
     pub identity: u128,
     /// The files of the journal that hold what it holds.
     pub files: Vec<FileInfo>,
+}
+
+impl Head {
+    /// What a reader of the journal goes on from.
+    pub fn known(&self) -> Known<'_> {
+        let Self { files, stream, streamed_record, is_mixed, .. } = self;
+        Known { files, stream: *stream, streamed_record: *streamed_record, is_mixed: *is_mixed }
+    }
 }
 
 /// Why a snapshot cannot be used.
@@ -200,13 +210,15 @@ fn chunk_sum(header: &[u8], packed: &[u8]) -> u64 {
 }
 
 fn push_head(out: &mut Vec<u8>, head: &Head) {
-    let Head { sequence, taken_unix_ms, missing, highest_ms, stream, streamed_record, identity, files } = head;
+    let Head { sequence, taken_unix_ms, missing, highest_ms, stream, streamed_record, is_mixed, identity, files } =
+        head;
     push_number(out, *sequence);
     push_signed(out, *taken_unix_ms);
     push_number(out, *missing);
     push_signed(out, *highest_ms);
     push_mark(out, *stream);
     push_number(out, *streamed_record);
+    out.push(u8::from(*is_mixed));
     out.extend_from_slice(&identity.to_le_bytes());
     push_number(out, files.len() as u64);
     for FileInfo { name, first_sequence, bytes, newest_ms } in files {
@@ -220,7 +232,7 @@ fn push_head(out: &mut Vec<u8>, head: &Head) {
 fn take_head(taking: &mut Taking<'_>) -> Option<Head> {
     let (sequence, taken_unix_ms) = (taking.number()?, taking.signed()?);
     let (missing, highest_ms) = (taking.number()?, taking.signed()?);
-    let (stream, streamed_record) = (take_mark(taking)?, taking.number()?);
+    let (stream, streamed_record, is_mixed) = (take_mark(taking)?, taking.number()?, taking.byte()? == 1);
     let identity = u128::from_le_bytes(taking.array()?);
     let mut files = Vec::new();
     for _ in 0..taking.number()? {
@@ -234,6 +246,7 @@ fn take_head(taking: &mut Taking<'_>) -> Option<Head> {
         highest_ms,
         stream,
         streamed_record,
+        is_mixed,
         identity,
         files,
     })
@@ -391,8 +404,7 @@ pub fn load(scorer: &mut Scorer, bytes: &[u8], threads: NonZero<usize>) -> Resul
         };
         changes.push(change);
     }
-    scorer.apply(Input::Refill(Box::new(Past { windows, registry })));
-    drop(scorer.take_retired_past());
+    scorer.apply(Input::Refill(&mut Past { windows, registry }));
     for change in &changes {
         scorer.apply(Input::ListChanged(change));
     }

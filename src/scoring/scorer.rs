@@ -50,8 +50,8 @@ pub enum Input<'a> {
     /// A change to a list that took effect before this process began; no rule file need name the list now.
     ListChanged(&'a ListChange<'a>),
     /// The past that the release in force would have, had it always been there, takes the place of the one that was
-    /// gathered across reloads.
-    Refill(Box<Past>),
+    /// gathered across reloads; that one is left behind.
+    Refill(&'a mut Past),
 }
 
 /// What came of an input.
@@ -93,7 +93,6 @@ pub struct Scorer {
     opinions: Vec<Option<Opinion>>,
     in_shadow: Vec<Option<f64>>,
     retired: Option<Retired>,
-    retired_past: Option<Box<Past>>,
 }
 
 /// What was taken in so far: windows, and the transactions that they and repeated ids refer to.
@@ -146,7 +145,6 @@ impl Scorer {
             opinions: Vec::new(),
             in_shadow: Vec::new(),
             retired: None,
-            retired_past: None,
             release,
         }
     }
@@ -191,14 +189,9 @@ impl Scorer {
         self.retired.take()
     }
 
-    /// What the last refill has replaced, if nobody has taken it yet.
-    pub fn take_retired_past(&mut self) -> Option<Box<Past>> {
-        self.retired_past.take()
-    }
-
-    /// The past alone.
-    pub fn into_past(self) -> Past {
-        Past { windows: self.windows, registry: self.registry }
+    /// The past, and the release beside it.
+    pub fn into_past(self) -> (Past, Release) {
+        (Past { windows: self.windows, registry: self.registry }, self.release)
     }
 
     /// Of everything that decides whether a past that was saved is one of this release: its plan, its attributes, the
@@ -292,10 +285,9 @@ impl Scorer {
                 self.release.lists.restore(change);
                 Output::Applied
             }
-            Input::Refill(mut past) => {
+            Input::Refill(past) => {
                 std::mem::swap(&mut self.windows, &mut past.windows);
                 std::mem::swap(&mut self.registry, &mut past.registry);
-                self.retired_past = Some(past);
                 Output::Applied
             }
         }

@@ -2,6 +2,7 @@
 //! subscription; what it says goes to an outbox.
 
 mod streamed;
+mod refill;
 
 use std::{
     sync::{Arc, mpsc::Sender},

@@ -4,9 +4,11 @@ use std::{collections::VecDeque, mem, time::Duration};
 
 use async_nats::Subject;
 
+use crate::durability::rebuild::Rebuild;
 use crate::scoring::{
     plan::AggregateValue,
-    scorer::{Retired, Scorer},
+    release::Release,
+    scorer::{Past, Retired, Scorer},
     transaction::ListChange,
     verdict::{Decision, Flag, Tier, Verdict},
 };
@@ -49,6 +51,24 @@ pub struct Ask {
     pub force: bool,
     /// Where to answer to.
     pub reply: Option<Subject>,
+}
+
+/// A past that was built aside for the release that serves, some records behind.
+pub struct Refill {
+    /// The scorer that holds it.
+    pub scorer: Scorer,
+    /// How far it has come.
+    pub rebuild: Rebuild,
+}
+
+/// What came of a refill.
+pub enum Refilled {
+    /// It serves. What was there before is to be freed, and the scoring thread did nothing else for so long.
+    Done(Box<(Past, Release)>, Duration),
+    /// It is too far behind, and may try again.
+    Behind(Box<Refill>),
+    /// It is of no use: something else serves by now, or it lacks something.
+    Refused(Box<Refill>),
 }
 
 /// What came of a swap.

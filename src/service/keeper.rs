@@ -225,6 +225,39 @@ impl Keeper {
         }
     }
 
+    /// What was written since the last time, or the beginning of it.
+    pub fn tail(&mut self) -> Option<Vec<u8>> {
+        let State::Writing(journal) = &mut self.state else { return None };
+        let lent = journal.lend_tail();
+        if lent.is_none() {
+            journal.begin_tail();
+        }
+        Some(lent.unwrap_or_default())
+    }
+
+    /// The last of it, if it is no longer than this and everything that took effect.
+    pub fn last_tail(&mut self, bytes_max: usize) -> Option<Vec<u8>> {
+        let State::Writing(journal) = &mut self.state else { return None };
+        let bytes = journal.tail_bytes()?;
+        if bytes <= bytes_max { journal.lend_tail() } else { None }
+    }
+
+    /// Adds the place of a refill, which ends whoever followed. Or only that.
+    pub fn refill(&mut self, is_done: bool) {
+        if let State::Writing(journal) = &mut self.state {
+            journal.end_tail();
+            if is_done {
+                journal.refill();
+                self.is_added = true;
+            }
+        }
+    }
+
+    /// The number of the next record.
+    pub fn next_sequence(&self) -> u64 {
+        if let State::Writing(journal) = &self.state { journal.next_sequence() } else { 0 }
+    }
+
     /// The refusal of everything, while what it changes could not be written.
     pub fn refusal(&self) -> Option<Refusal> {
         let State::Writing(journal) = &self.state else { return None };
@@ -342,6 +375,6 @@ fn note(notebook: &mut Notebook, release: &Release, record: &Record<'_>) {
             notebook.answered(release, &answered);
         }
         Record::Label(label) => notebook.label(label),
-        Record::Outcome(_) | Record::ListChange(_) | Record::Release(_) | Record::Mark(_) => {}
+        Record::Outcome(_) | Record::ListChange(_) | Record::Release(_) | Record::Mark(_) | Record::Refill => {}
     }
 }

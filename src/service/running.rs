@@ -89,10 +89,9 @@ impl Service {
         // Nobody would try a release on what is kept.
         let kept_max = if followed.is_some() { config.guard.transactions } else { 0 };
         let latest = Latest::new(kept_max);
-        let upkeep = Upkeep::start(&config.durability, &release, metrics.clone())?;
         let notebook = Notebook::start(config.quality.clone(), metrics.quality.clone(), &release);
         let notebook = notebook.map_err(ServiceError::Thread)?;
-        let scorer = Scorer::new(release);
+        let scorer = Scorer::new(release.clone());
         let kept = (latest, asks, notebook);
         let mut answering =
             Answering::new(scorer, keeper, subjects.clone(), config.skew_ms, metrics.clone(), discovery, kept);
@@ -106,6 +105,7 @@ impl Service {
             let reader = Reader::new(config, subjects, link, worker.commands(), metrics.clone());
             tokio::spawn(reader.run())
         });
+        let upkeep = Upkeep::start(&config.durability, release, metrics.clone(), worker.commands())?;
         let nudges = upkeep.as_ref().map(Upkeep::nudges);
         let told = (worker.commands(), nudges);
         let follow = |flags| Reloader::start(flags, serving, told, metrics.clone(), asked);

@@ -25,7 +25,7 @@ use tokio::{
 use super::{
     answering::{Answering, Moment},
     broker::{self, Broker},
-    handover::{Latest, Swapped},
+    handover::{Latest, Refill, Refilled, Swapped},
     link::{StreamLink, Streamed},
     metrics::Metrics,
     outbox::Outbox,
@@ -62,6 +62,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub enum Command {
     /// Another release takes over.
     Reload(Box<Release>, SyncSender<Swapped>),
+    /// Hand over what was written since the last time, or begin to keep it; `None` where that cannot be.
+    Tail(SyncSender<Option<Vec<u8>>>),
+    /// A past that was built aside takes over.
+    Refill(Box<Refill>, SyncSender<Refilled>),
     /// Hand over the latest transactions, and go on with others.
     Lend(Latest, SyncSender<Latest>),
     /// Tell every change to lists that is in force.
@@ -137,6 +141,8 @@ impl Work {
     pub fn obey(&mut self, command: Command) {
         match command {
             Command::Reload(release, done) => drop(done.try_send(self.answering.reload(release))),
+            Command::Tail(lent) => drop(lent.try_send(self.answering.tail())),
+            Command::Refill(refill, done) => drop(done.try_send(self.answering.refill(refill))),
             Command::Lend(latest, lent) => drop(lent.try_send(self.answering.lend(latest))),
             Command::ListChanges(told) => drop(told.try_send(self.answering.list_changes())),
             Command::Say(subject, headers, payload) => self.outbox.publish(subject, headers, payload),

@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 
 use gavel::{
-    durability::{rebuild::Rebuild, snapshot::SnapshotError},
+    durability::{
+        rebuild::Rebuild,
+        record::{Reading, Record},
+        replay::{self, Replayed},
+        snapshot::SnapshotError,
+    },
     scoring::{
         money::Currency,
         release::{Models, Release},
         rules::{RuleSources, SourceFile, parse},
-        scorer::Scorer,
+        scorer::{Past, Scorer},
         settings::Settings,
     },
 };
@@ -17,6 +22,8 @@ use super::disk::Disk;
 
 /// Rules whose verdicts depend on all that came before: counts, sums, verdicts, outcomes, labels, lists.
 fn rules(limit: u32) -> String {
+    // Other limits ask for other windows as well.
+    let window = if limit.is_multiple_of(2) { "1m" } else { "2m" };
     format!(
         r#"
 [[list]]
@@ -26,7 +33,7 @@ file = "blocked.csv"
 [[rule]]
 id = "burst"
 description = "Many on one card"
-when = "count(card, 1m) > {limit}"
+when = "count(card, {window}) > {limit}"
 then = "review"
 
 [[rule]]
@@ -90,6 +97,22 @@ pub(crate) fn rebuilt(mut disk: Disk, limit: u32) -> Rebuilt {
     assert!(matches!(read, Ok(true)), "it is read");
     let refused = std::mem::take(&mut rebuild.refused).into_iter().map(|refused| refused.error).collect();
     Rebuilt { state: state_of(&scorer), next: rebuild.end().next_sequence, refused }
+}
+
+/// The past that a release would have at one record of a journal, had it always been there.
+pub(crate) fn past_before(mut disk: Disk, release: Release, number: u64) -> Past {
+    let mut scorer = Scorer::new(release);
+    let schema = scorer.release().settings.schema.clone();
+    let read =
+        replay::read(&mut disk, &schema, 0, |place: Option<u64>, record: Record<'_>, reading: Option<&Reading>| {
+            let is_before = place.is_none_or(|place| place < number);
+            if is_before {
+                replay::restore(&mut scorer, &record, reading, &mut Replayed::default());
+            }
+            is_before
+        });
+    assert!(read.is_ok(), "it is read");
+    scorer.into_past().0
 }
 
 /// Everything that a scorer holds.

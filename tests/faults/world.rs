@@ -12,7 +12,7 @@ use gavel::{
     config::{Config, OnFailure, Sources},
     durability::{
         journal::JournalSettings,
-        rebuild::{TakeError, take},
+        rebuild::{Rebuild, TakeError, take},
         record::Record,
         replay::{self, Found},
     },
@@ -24,7 +24,7 @@ use gavel::{
     service::{
         answering::{Answering, Moment},
         discovery::Discovery,
-        handover::Latest,
+        handover::{Latest, Refill, Refilled},
         keeper::Keeper,
         metrics::Metrics,
         outbox::Outbox,
@@ -38,7 +38,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     disk::Disk,
-    rebuilt::{rebuilt, release, state_of},
+    rebuilt::{past_before, rebuilt, release, state_of},
 };
 
 /// When the first transaction happens, in Unix milliseconds.
@@ -101,6 +101,9 @@ pub(crate) struct World {
     replies: u64,
     received: u64,
     reloads: u64,
+    /// What is built aside.
+    refill: Option<Box<Refill>>,
+    refills: u64,
     snapshots: u64,
     /// Snapshots that were of no use when they were needed.
     fallbacks: u64,
@@ -113,6 +116,7 @@ pub(crate) struct Summary {
     pub(crate) crashes: u64,
     pub(crate) power_cuts: u64,
     pub(crate) refused: u64,
+    pub(crate) refills: u64,
     pub(crate) snapshots: u64,
     pub(crate) fallbacks: u64,
 }
@@ -148,6 +152,8 @@ impl World {
             replies: 0,
             received: 0,
             reloads: 0,
+            refill: None,
+            refills: 0,
             snapshots: 0,
             fallbacks: 0,
             random: random.clone(),
@@ -224,7 +230,15 @@ impl World {
         self.disk.kill();
         let records = self.check();
         let (crashes, power_cuts) = (self.crashes.into(), self.power_cuts.into());
-        Summary { records, crashes, power_cuts, refused, snapshots: self.snapshots, fallbacks: self.fallbacks }
+        Summary {
+            records,
+            crashes,
+            power_cuts,
+            refused,
+            refills: self.refills,
+            snapshots: self.snapshots,
+            fallbacks: self.fallbacks,
+        }
     }
 
     fn misfortune(&mut self) {
@@ -236,7 +250,7 @@ impl World {
         if is_over || !self.random.random_bool(0.005) {
             return;
         }
-        match self.random.random_range(0..13) {
+        match self.random.random_range(0..16) {
             8 => {
                 // A snapshot goes bad, and is found out when it is needed.
                 drop(if self.random.random_bool(0.5) {
@@ -276,9 +290,10 @@ impl World {
                 self.disk_fails_until_ms = self.now_ms + self.random.random_range(1..1_500);
             }
             10..=12 => self.snapshot(false),
+            13..=14 => self.begin_refill(),
             6 => self.wall_ahead_ms = self.random.random_range(-3_600_000..3_600_000),
             _ => {
-                // Other limits over the same windows.
+                // Other limits, some over other windows.
                 self.limit = self.random.random_range(2..8);
                 self.reloads += 1;
                 if let Some(service) = &mut self.service {
@@ -306,13 +321,40 @@ impl World {
         let of_journal = rebuilt(self.disk.copy().without("snapshot-"), self.limit);
         let with_snapshots = rebuilt(self.disk.copy(), self.limit);
         self.fallbacks += with_snapshots.refused.len() as u64;
-        let is_told = with_snapshots.refused.iter().all(|error| error.code() == "damaged");
+        let is_told = with_snapshots.refused.iter().all(|error| matches!(error.code(), "damaged" | "plan"));
         assert!(is_told, "seed {}: {:?}", self.seed, with_snapshots.refused);
         let is_same = of_journal.state == with_snapshots.state && of_journal.next == with_snapshots.next;
         assert!(is_same, "seed {}: the snapshot is not what the journal makes", self.seed);
     }
 
+    /// Builds the past that the release in force would have, up to this moment.
+    fn begin_refill(&mut self) {
+        let Some(service) = &mut self.service else { return };
+        drop(service.answering.tail());
+        let (mut scorer, mut disk) = (Scorer::new(release(self.limit)), self.disk.handle());
+        let mut rebuild = Rebuild::begin(&mut disk, &mut scorer, std::num::NonZero::<usize>::MIN);
+        let read = rebuild.follow(&mut disk, &mut scorer, |_, _| true);
+        assert!(matches!(read, Ok(true)), "seed {}: it is read", self.seed);
+        self.refill = Some(Box::new(Refill { scorer, rebuild }));
+    }
+
+    /// It takes over, if it can.
+    fn end_refill(&mut self) {
+        let (Some(service), Some(mut refill)) = (&mut self.service, self.refill.take()) else { return };
+        if self.random.random_bool(0.5)
+            && let Some(tail) = service.answering.tail()
+        {
+            refill.rebuild.frames(&tail, &mut refill.scorer);
+        }
+        match service.answering.refill(refill) {
+            Refilled::Done(..) => self.refills += 1,
+            Refilled::Behind(behind) => self.refill = Some(behind),
+            Refilled::Refused(_) => {}
+        }
+    }
+
     fn crash(&mut self) {
+        self.refill = None;
         if self.service.take().is_some() {
             self.crashes += 1;
         }
@@ -374,6 +416,10 @@ impl World {
             let received = Received { kind: wish.kind, message, arrived: instant };
             service.answering.answer(&received, now, &mut service.outbox);
         }
+        if self.refill.is_some() && self.random.random_bool(0.02) {
+            self.end_refill();
+        }
+        let Some(service) = &mut self.service else { return };
         if self.now_ms < 4_000 && self.random.random_bool(0.003) {
             // It dies with its work done and nothing written.
             self.disk.kill();
@@ -448,7 +494,7 @@ impl World {
         for limit in 2..8 {
             versions.insert(release(limit).versions.rules.clone(), limit);
         }
-        let found = replay::read(&mut disk, &schema, 0, |_, record, _| {
+        let found = replay::read(&mut disk, &schema, 0, |number, record, _| {
             match &record {
                 Record::Transaction(answered) => {
                     let (transaction, tier) = (&answered.transaction, answered.tier);
@@ -470,6 +516,11 @@ impl World {
                 Record::Label(label) => drop(twin.apply(Input::Label(label))),
                 Record::ListChange(change) => drop(twin.apply(Input::ListChange(change))),
                 Record::Mark(_) => {}
+                Record::Refill => {
+                    let limit = versions[&twin.release().versions.rules];
+                    let mut past = past_before(self.disk.copy(), release(limit), number.unwrap_or_default());
+                    twin.apply(Input::Refill(&mut past));
+                }
                 Record::Release(note) => {
                     if twin.release().versions.rules != note.rules {
                         drop(twin.apply(Input::Reload(Box::new(release(versions[&note.rules])))));

@@ -7,7 +7,7 @@ use std::{
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
-use super::Builder;
+use super::{Builder, STAGE_SECONDS};
 
 /// Bounds in seconds of work that goes on beside the scoring.
 const WORK_SECONDS: &[f64] = &[0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
@@ -29,6 +29,14 @@ pub struct Durable {
     pub snapshot_failures: IntCounter,
     /// Those that could not be used, by why.
     pub snapshot_fallbacks: IntCounterVec,
+    /// Refills, by what came of them.
+    pub refills: IntCounterVec,
+    /// How long they took beside the scoring.
+    pub refill_seconds: Histogram,
+    /// How long answers waited for the swap.
+    pub refill_swaps: Histogram,
+    /// Whether one is under way.
+    pub refilling: IntGauge,
 }
 
 impl Durable {
@@ -55,10 +63,29 @@ impl Durable {
                 "Snapshots that could not be used, so that an older one or the journal alone was, by why.",
                 &["reason"],
             )?,
+            refills: made.counters(
+                "gavel_refills_total",
+                "Times that windows were rebuilt from the journal after a reload, by what came of it.",
+                &["result"],
+            )?,
+            refill_seconds: made.histogram(
+                "gavel_refill_seconds",
+                "How long rebuilding windows took, beside the scoring.",
+                WORK_SECONDS,
+            )?,
+            refill_swaps: made.histogram(
+                "gavel_refill_swap_seconds",
+                "How long answers waited for rebuilt windows to take over.",
+                STAGE_SECONDS,
+            )?,
+            refilling: made.gauge("gavel_refilling", "Whether windows are being rebuilt from the journal.")?,
         };
         // A series that appears only with its first event hides that event from `increase`.
         for reason in ["damaged", "plan", "unreadable", "version"] {
             durable.snapshot_fallbacks.with_label_values(&[reason]);
+        }
+        for result in ["applied", "failed", "incomplete"] {
+            durable.refills.with_label_values(&[result]);
         }
         Ok(durable)
     }

@@ -350,7 +350,7 @@ impl Follower {
         self.swap(release, serving, tried)?;
         if let Some(upkeep) = &self.upkeep {
             // It may have nothing left to do.
-            let _ = upkeep.send(upkeep::Nudge::Release(Box::new(clean)));
+            let _ = upkeep.send(upkeep::Nudge::Release { release: Box::new(clean), is_fresh: !fresh.is_empty() });
         }
         if !fresh.is_empty() {
             message = format!("{message}; windows not kept so far, verdicts are flagged until they are full: {fresh}");
