@@ -27,6 +27,9 @@ pub struct ServeArguments {
     nats: NatsFlag,
     #[command(flatten)]
     http: HttpFlag,
+    /// Take over from the process that serves from the same folder, without leaving a request unanswered
+    #[arg(long)]
+    take_over: bool,
 }
 
 /// Serves until SIGTERM or Ctrl-C.
@@ -49,7 +52,7 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve(&config, release, flags)) {
+    match runtime.block_on(serve(&config, release, flags, arguments.take_over)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -58,10 +61,10 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
     }
 }
 
-async fn serve(config: &Config, release: Release, flags: Flags) -> Result<(), ServiceError> {
+async fn serve(config: &Config, release: Release, flags: Flags, takes_over: bool) -> Result<(), ServiceError> {
     let mut signals = signals::Signals::listen().map_err(ServiceError::Thread)?;
     let versions = release.versions.clone();
-    let service = Service::start(config, release, Some(flags)).await?;
+    let service = Service::start(config, release, Some(flags), takes_over).await?;
     tracing::info!(
         nats = config.nats.servers_text(),
         metrics = format!("http://{}/metrics", service.http_address()),
@@ -72,7 +75,10 @@ async fn serve(config: &Config, release: Release, flags: Flags) -> Result<(), Se
         versions.engine,
     );
     tokio::select! {
-        error = service.failed() => return Err(error),
+        ended = service.ended() => {
+            ended?;
+            tracing::info!("another process has taken over");
+        }
         name = signals.received() => tracing::info!(signal = name, "stopping: answering what was received"),
     }
     // Whoever asks twice wants it now.

@@ -4,8 +4,9 @@
 use std::{io, num::NonZero};
 
 use super::{
+    position::StreamMark,
     record::{Reading, Record},
-    replay::{Found, Known, Reader, ReplayError, Replayed, restore, retention_ms},
+    replay::{FileInfo, Found, Known, Reader, ReplayError, Replayed, restore, retention_ms},
     snapshot::{Head, SnapshotError, load, write},
     snapshots::{found_names, keep, prune},
     storage::Storage,
@@ -78,25 +79,18 @@ impl Rebuild {
         see: &mut impl FnMut(u64, &Record<'_>),
     ) -> Result<(), ReplayError> {
         let Some(Head { stream, streamed_record, files, .. }) = &self.from else { return Ok(()) };
-        let (first, last) = (stream.confirmed_record, *streamed_record);
-        if first >= last {
-            return Ok(());
-        }
-        let schema = &scorer.release().settings.schema;
-        let mut reader = Reader::after(
-            schema,
-            first,
-            i64::MIN,
-            &Known { files, stream: *stream, streamed_record: 0, is_mixed: false },
-        );
-        reader.follow(storage, &mut |number: Option<u64>, record: Record<'_>, _: Option<&Reading>| {
-            let number = number.unwrap_or_default();
-            if number > first && number <= last {
-                see(number, &record);
-            }
-            number < last
-        })?;
-        Ok(())
+        look(storage, scorer, (files, *stream), *streamed_record, see)
+    }
+
+    /// Shows the records read so far whose verdicts a stream may still lack.
+    pub fn unpublished<S: Storage>(
+        &self,
+        storage: &mut S,
+        scorer: &Scorer,
+        see: &mut impl FnMut(u64, &Record<'_>),
+    ) -> Result<(), ReplayError> {
+        let Found { files, stream, .. } = self.reader.found();
+        look(storage, scorer, (files, *stream), self.reader.streamed_record(), see)
     }
 
     /// The same for frames of the journal that are in memory.
@@ -156,6 +150,31 @@ impl Rebuild {
     pub fn end(self) -> Found {
         self.reader.end()
     }
+}
+
+/// Shows the records of a stream that are not confirmed, up to one.
+fn look<S: Storage>(
+    storage: &mut S,
+    scorer: &Scorer,
+    (files, stream): (&[FileInfo], StreamMark),
+    last: u64,
+    see: &mut impl FnMut(u64, &Record<'_>),
+) -> Result<(), ReplayError> {
+    let first = stream.confirmed_record;
+    if first >= last {
+        return Ok(());
+    }
+    let schema = &scorer.release().settings.schema;
+    let known = Known { files, stream, streamed_record: 0, is_mixed: false };
+    let mut reader = Reader::after(schema, first, i64::MIN, &known);
+    reader.follow(storage, &mut |number: Option<u64>, record: Record<'_>, _: Option<&Reading>| {
+        let number = number.unwrap_or_default();
+        if number > first && number <= last {
+            see(number, &record);
+        }
+        number < last
+    })?;
+    Ok(())
 }
 
 /// A snapshot that was taken.

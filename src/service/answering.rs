@@ -3,6 +3,7 @@
 
 mod streamed;
 mod refill;
+mod succession;
 
 use std::{
     sync::{Arc, mpsc::Sender},
@@ -72,6 +73,7 @@ pub struct Answering {
     /// How often a release has taken over.
     releases: u64,
     notices: Sender<Notice>,
+    handover: succession::Handover,
     /// Whether verdicts carry the identity by which a stream stores each once.
     is_identifying: bool,
     notebook: Notebook,
@@ -124,6 +126,7 @@ impl Answering {
             latest,
             releases: 0,
             notices,
+            handover: succession::Handover::default(),
             is_identifying: false,
             notebook,
         }
@@ -205,6 +208,9 @@ impl Answering {
     pub fn answer(&mut self, received: &Received, now: Moment, out: &mut Outbox) -> Instant {
         let Received { kind, message: request, arrived } = received;
         let (kind, arrived) = (*kind, *arrived);
+        if kind != Kind::Discovery && self.is_answered(request) {
+            return now.instant;
+        }
         self.tally.message(kind);
         if kind == Kind::Discovery {
             self.discovery.answer(request, out);
@@ -244,6 +250,7 @@ impl Answering {
     pub fn shed(&mut self, kind: Kind, request: &Message, out: &mut Outbox) {
         match kind {
             Kind::Discovery => self.discovery.answer(request, out),
+            _ if self.is_answered(request) => {}
             kind => {
                 self.tally.message(kind);
                 let refusal =

@@ -1,11 +1,15 @@
 //! What the scoring thread does for durability: inputs into the journal, answers held back until they are in it, the
 //! journal read at the start. It decides nothing about a transaction.
 
-use std::{mem, num::NonZero, sync::Arc, time::Instant};
+mod succession;
+
+use std::{mem, num::NonZero, path::PathBuf, sync::Arc, time::Instant};
 
 use async_nats::message::OutboundMessage;
 
-use super::{ledger::Settled, metrics::Metrics, outbox::Outbox, quality::Notebook};
+use succession::Succession;
+
+use super::{handing::Handing, ledger::Settled, metrics::Metrics, outbox::Outbox, quality::Notebook};
 use crate::{
     config::{DurabilityConfig, OnFailure},
     durability::{
@@ -30,6 +34,8 @@ use crate::{
 /// The journal of the service, if it keeps one.
 pub struct Keeper {
     state: State,
+    /// The folder, where there is one.
+    dir: Option<PathBuf>,
     metrics: Arc<Metrics>,
     /// Something was added since the last write.
     is_added: bool,
@@ -44,13 +50,15 @@ enum State {
     Off,
     /// The folder is taken, and not read yet.
     Taken(AnyStorage, JournalSettings),
+    /// Another process has it, and is about to hand it over.
+    Succeeding(Box<Succession>),
     Writing(Box<Journal<AnyStorage>>),
 }
 
 impl Keeper {
     /// Nothing outlives the process.
     pub fn off(metrics: Arc<Metrics>) -> Self {
-        Self { state: State::Off, metrics, is_added: false, held: Vec::new(), held_settled: Vec::new() }
+        Self { state: State::Off, metrics, is_added: false, held: Vec::new(), held_settled: Vec::new(), dir: None }
     }
 
     /// A journal over a disk that nobody else has.
@@ -58,19 +66,25 @@ impl Keeper {
         Self { state: State::Taken(storage, settings), ..Self::off(metrics) }
     }
 
-    /// Takes the folder that the configuration names.
-    pub fn open(config: &DurabilityConfig, metrics: Arc<Metrics>) -> Result<Self, FolderError> {
+    /// Takes the folder that the configuration names. If it `takes_over`, another process may still have it.
+    pub fn open(config: &DurabilityConfig, metrics: Arc<Metrics>, takes_over: bool) -> Result<Self, FolderError> {
         let mut keeper = Self::off(metrics);
         let Some(dir) = &config.dir else { return Ok(keeper) };
+        keeper.dir = Some(dir.clone());
+        let settings = JournalSettings {
+            sync_interval_ms: config.sync_interval_ms,
+            file_max_bytes: config.file_max_bytes as u64,
+            total_max_bytes: config.journal_max_bytes as u64,
+            on_failure: config.on_failure,
+        };
         match Folder::open(dir) {
             Ok(folder) => {
-                let settings = JournalSettings {
-                    sync_interval_ms: config.sync_interval_ms,
-                    file_max_bytes: config.file_max_bytes as u64,
-                    total_max_bytes: config.journal_max_bytes as u64,
-                    on_failure: config.on_failure,
-                };
+                // Of processes that are gone.
+                Handing::new(dir).clear();
                 keeper.state = State::Taken(Box::new(folder), settings);
+            }
+            Err(FolderError::InUse(_)) if takes_over => {
+                keeper.state = State::Succeeding(Box::new(Succession::of(dir.clone(), settings)?));
             }
             // Two services that answer from one folder are never right.
             Err(error @ FolderError::InUse(_)) => return Err(error),

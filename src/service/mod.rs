@@ -12,6 +12,7 @@ pub mod metrics;
 mod timetext;
 mod batch;
 pub mod pace;
+pub mod handing;
 pub mod keeper;
 pub mod discovery;
 pub mod handover;

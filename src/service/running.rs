@@ -72,8 +72,13 @@ pub struct Service {
 
 impl Service {
     /// Starts the service; it looks for its broker from now on. With flags it follows what they name: files that change
-    /// take over while it runs.
-    pub async fn start(config: &Config, release: Release, followed: Option<Flags>) -> Result<Self, ServiceError> {
+    /// take over while it runs. If it `takes_over`, another process may still have its folder.
+    pub async fn start(
+        config: &Config,
+        release: Release,
+        followed: Option<Flags>,
+        takes_over: bool,
+    ) -> Result<Self, ServiceError> {
         let address = config.http.listen;
         let listen = |source| ServiceError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -83,7 +88,7 @@ impl Service {
         let subjects = Subjects::new(config.subjects.clone());
         let id = format!("{:016x}", rand::random::<u64>());
         let discovery = Discovery::new(id, jiff::Timestamp::now().to_string(), &subjects);
-        let keeper = Keeper::open(&config.durability, metrics.clone())?;
+        let keeper = Keeper::open(&config.durability, metrics.clone(), takes_over)?;
         let serving = Serving::new(config, &release);
         let (asks, asked) = channel();
         // Nobody would try a release on what is kept.
@@ -137,15 +142,15 @@ impl Service {
         }
     }
 
-    /// Waits until the service ends by itself, which it does only when it cannot go on.
-    pub async fn failed(&self) -> ServiceError {
+    /// Waits until the service ends by itself, which it does when it cannot go on, or when another process has taken over.
+    pub async fn ended(&self) -> Result<(), ServiceError> {
         let mut state = self.worker.state();
         match state.wait_for(|state| matches!(state, State::Failed(_) | State::Drained)).await {
             Ok(state) => match &*state {
-                State::Failed(message) => ServiceError::Failed(message.clone()),
-                _ => ended(),
+                State::Failed(message) => Err(ServiceError::Failed(message.clone())),
+                _ => Ok(()),
             },
-            Err(_) => ended(),
+            Err(_) => Err(ended()),
         }
     }
 

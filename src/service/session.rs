@@ -1,6 +1,8 @@
 //! One client's life, on the scoring thread: subscribe, take, answer, publish, end. Here all subscriptions become one
 //! order, and that is the order in which messages are answered.
 
+mod succession;
+
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -99,6 +101,8 @@ pub enum End {
     Broken(io::Error),
     /// The broker does not permit what the service needs.
     Forbidden(String),
+    /// The other process does not hand over.
+    Failed(String),
 }
 
 /// What outlives a client.
@@ -203,9 +207,14 @@ pub async fn serve(broker: Broker, work: &mut Work) -> End {
 
 impl Session<'_> {
     async fn run(&mut self) -> io::Result<End> {
+        self.prepare().await;
         self.subscribe().await?;
+        self.succeed().await;
         self.watch_connection();
         loop {
+            if let Some(end) = self.end.take() {
+                return Ok(end);
+            }
             self.wait().await;
             if let Some(end) = self.end.take() {
                 return Ok(end);
@@ -319,6 +328,7 @@ impl Session<'_> {
                 self.work.answering.confirm(stream.confirmed_record());
             }
             self.work.answering.tick(now_ms, &mut self.work.outbox);
+            self.work.is_draining |= self.work.answering.hand_over(Instant::now());
             self.work.answering.flush(self.work.queue.len(), waiting);
             is_busy = true;
         }

@@ -83,8 +83,16 @@ impl Worker {
 }
 
 async fn run(mut work: Work) {
-    let last = match work.answering.recover(work.now_ms()) {
-        Ok(begin) => {
+    let now_ms = work.now_ms();
+    // Another process may still serve: then this one goes on from there, once it is heard as well.
+    let recovered = if work.answering.is_succeeding() {
+        work.answering.follow().map(|()| None)
+    } else {
+        work.answering.recover(now_ms).map(Some)
+    };
+    let last = match recovered {
+        Ok(None) => last_state(&mut work).await,
+        Ok(Some(begin)) => {
             if let Some(stream) = &mut work.stream {
                 stream.begin(begin);
             }
@@ -95,6 +103,7 @@ async fn run(mut work: Work) {
     // Without a connection to say anything on, only the disk matters.
     let now_ms = work.now_ms();
     work.answering.finish(now_ms, &mut work.outbox);
+    work.answering.release_folder();
     work.state.send_replace(last);
 }
 
@@ -113,6 +122,7 @@ async fn last_state(work: &mut Work) -> State {
         match session::serve(broker, work).await {
             End::Drained => return State::Drained,
             End::Forbidden(message) => return forbidden(&message),
+            End::Failed(message) => return State::Failed(message),
             End::Broken(error) if work.is_draining => {
                 tracing::warn!(%error, "ended before the broker had every answer");
                 return State::Drained;

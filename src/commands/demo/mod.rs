@@ -104,7 +104,7 @@ async fn play(arguments: &DemoArguments, mut config: Config, release: Release) -
     (config.nats.tls_ca, config.nats.tls_client) = (None, None);
     // It begins without a past each time, and leaves nothing behind.
     config.durability.dir = None;
-    let service = Service::start(&config, release, None).await.map_err(|error| text(&error))?;
+    let service = Service::start(&config, release, None, false).await.map_err(|error| text(&error))?;
     service.serving().await.map_err(|error| text(&error))?;
     let http = format!("http://{}", service.http_address());
     say(&format!("broker {}  service {http}/metrics", broker.url()))?;
@@ -114,7 +114,7 @@ async fn play(arguments: &DemoArguments, mut config: Config, release: Release) -
     let mut sendings = VecDeque::from(sendings);
     let ended = tokio::select! {
         ended = replay(&mut processor, &mut sendings, arguments) => ended,
-        error = service.failed() => Err(error.to_string()),
+        ended = service.ended() => ended.map_err(|error| error.to_string()),
         _ = signals.received() => Ok(()),
     };
     let told = say(&format!("\n{}metrics {http}/metrics  health {http}/readyz", processor.tally.summary()));

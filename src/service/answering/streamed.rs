@@ -27,6 +27,25 @@ pub(super) const MESSAGE_ID: HeaderName = HeaderName::from_static("Nats-Msg-Id")
 /// The header with the number of a refused message.
 const SEQUENCE: HeaderName = HeaderName::from_static("Fraud-Stream-Sequence");
 
+/// Keeps the verdict of a record if it is one of the stream's, until it is known to be published.
+pub(super) fn unpublished_of(
+    subjects: &Subjects,
+    record: u64,
+    input: &Record<'_>,
+    voice: &mut Voice,
+    unpublished: &mut VecDeque<Unpublished>,
+) {
+    match input {
+        Record::Transaction(answered) => unpublished.extend(again(subjects, record, answered, voice)),
+        Record::Mark(mark) => {
+            while unpublished.front().is_some_and(|first| first.record <= mark.confirmed_record) {
+                unpublished.pop_front();
+            }
+        }
+        _ => {}
+    }
+}
+
 impl Answering {
     /// Gives every verdict the identity that keeps a stream from storing it twice.
     pub fn identify_verdicts(&mut self) {
@@ -48,19 +67,18 @@ impl Answering {
         let Self { scorer, keeper, subjects, notebook, .. } = self;
         let mut unpublished = VecDeque::new();
         let mut voice = Voice::default();
-        keeper.recover(scorer, notebook, now_ms, |record, input| match input {
-            Record::Transaction(answered) => unpublished.extend(again(subjects, record, answered, &mut voice)),
-            Record::Mark(mark) => {
-                while unpublished.front().is_some_and(|first: &Unpublished| first.record <= mark.confirmed_record) {
-                    unpublished.pop_front();
-                }
-            }
-            _ => {}
+        keeper.recover(scorer, notebook, now_ms, |record, input| {
+            unpublished_of(subjects, record, input, &mut voice, &mut unpublished);
         })?;
+        Ok(self.begin_of(unpublished))
+    }
+
+    /// Where the stream goes on.
+    pub(super) fn begin_of(&self, mut unpublished: VecDeque<Unpublished>) -> Begin {
         // A file's preamble may tell more than the records that are left.
-        let mark = keeper.mark();
+        let mark = self.keeper.mark();
         unpublished.retain(|unpublished| unpublished.record > mark.confirmed_record);
-        Ok(Begin { taken: mark.taken, unpublished: unpublished.into() })
+        Begin { taken: mark.taken, unpublished: unpublished.into() }
     }
 
     /// Takes in a message of the stream, and says what came of it.

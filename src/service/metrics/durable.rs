@@ -37,6 +37,8 @@ pub struct Durable {
     pub refill_swaps: Histogram,
     /// Whether one is under way.
     pub refilling: IntGauge,
+    /// Messages that the process before had answered.
+    pub handed_over: IntCounter,
 }
 
 impl Durable {
@@ -79,6 +81,10 @@ impl Durable {
                 STAGE_SECONDS,
             )?,
             refilling: made.gauge("gavel_refilling", "Whether windows are being rebuilt from the journal.")?,
+            handed_over: made.counter(
+                "gavel_handed_over_total",
+                "Messages that were heard here too while another process answered them, before this one took over.",
+            )?,
         };
         // A series that appears only with its first event hides that event from `increase`.
         for reason in ["damaged", "plan", "unreadable", "version"] {
