@@ -15,6 +15,7 @@ pub mod settings;
 pub mod lists;
 pub mod expression;
 pub mod stored;
+mod tag_index;
 pub mod windows;
 pub mod registry;
 pub mod model;

@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashTable;
-
 use crate::scoring::{
     money::Currency,
     plan::OutcomeState,
     stored::{HAND_ON_BYTES, HandOn, Reader, Stored, StoredError, Word, write_currency},
+    tag_index::TagIndex,
     transaction::{LabelKind, TransactionType},
 };
 
@@ -48,13 +47,13 @@ pub(super) struct Entries {
     first: u64,
     next: u64,
     // The lowest 32 bits of numbers; fewer than 2^32 are remembered at a time.
-    index: Vec<HashTable<u32>>,
+    index: TagIndex,
 }
 
 impl Entries {
     /// None yet.
     pub(super) fn new() -> Self {
-        Self { chunks: VecDeque::new(), base: 0, first: 0, next: 0, index: vec![HashTable::new(); SHARDS] }
+        Self { chunks: VecDeque::new(), base: 0, first: 0, next: 0, index: TagIndex::new(SHARDS) }
     }
 
     /// How many are remembered.
@@ -69,15 +68,13 @@ impl Entries {
 
     /// Bytes of the allocations.
     pub(super) fn bytes(&self) -> usize {
-        let index: usize = self.index.iter().map(HashTable::allocation_size).sum();
-        self.chunks.len() * CHUNK * size_of::<Entry>() + index
+        self.chunks.len() * CHUNK * size_of::<Entry>() + self.index.bytes()
     }
 
     /// The number of a transaction.
     pub(super) fn find(&self, fingerprint: Fingerprint) -> Option<u64> {
-        let shard = &self.index[shard(fingerprint)];
-        let low = shard.find(fingerprint.hash(), |low| self.get(self.number(*low)).fingerprint == fingerprint)?;
-        Some(self.number(*low))
+        let is_it = |low| self.get(self.number(low)).fingerprint == fingerprint;
+        self.index.find(fingerprint.hash(), fingerprint.tag(), is_it).map(|low| self.number(low))
     }
 
     /// The transaction of a number that is remembered.
@@ -96,6 +93,7 @@ impl Entries {
     pub(super) fn push(&mut self, entry: Entry) -> u64 {
         let number = self.next;
         let fingerprint = entry.fingerprint;
+        let known = self.find(fingerprint);
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
             self.chunks.push_back(Vec::with_capacity(CHUNK));
         }
@@ -103,15 +101,10 @@ impl Entries {
             chunk.push(entry);
         }
         self.next += 1;
-        let (chunks, base, first) = (&self.chunks, self.base, self.first);
-        let print_of = |low: &u32| {
-            let place = (number_of(first, *low) - base) as usize;
-            chunks[place / CHUNK][place % CHUNK].fingerprint
-        };
-        let shard = &mut self.index[shard(fingerprint)];
-        match shard.find_mut(fingerprint.hash(), |low| print_of(low) == fingerprint) {
-            Some(low) => *low = number as u32,
-            None => drop(shard.insert_unique(fingerprint.hash(), number as u32, |low| print_of(low).hash())),
+        let (hash, tag) = (fingerprint.hash(), fingerprint.tag());
+        match known {
+            Some(known) => self.index.replace(hash, tag, known as u32, number as u32),
+            None => self.index.insert(hash, tag, number as u32),
         }
         number
     }
@@ -120,9 +113,7 @@ impl Entries {
     pub(super) fn pop(&mut self) {
         let number = self.first;
         let fingerprint = self.get(number).fingerprint;
-        if let Ok(found) = self.index[shard(fingerprint)].find_entry(fingerprint.hash(), |low| *low == number as u32) {
-            found.remove();
-        }
+        self.index.remove(fingerprint.hash(), fingerprint.tag(), number as u32);
         self.first += 1;
         if (self.first - self.base) as usize == CHUNK {
             self.chunks.pop_front();
@@ -239,8 +230,4 @@ impl Entry {
 
 fn number_of(first: u64, low: u32) -> u64 {
     first + u64::from(low.wrapping_sub(first as u32))
-}
-
-fn shard(fingerprint: Fingerprint) -> usize {
-    (fingerprint.0 >> 64) as usize % SHARDS
 }

@@ -94,8 +94,12 @@ impl Fingerprint {
         Self(xxh3_128(&text))
     }
 
-    const fn hash(self) -> u64 {
-        self.0 as u64
+    const fn hash(self) -> u32 {
+        (self.0 >> 64) as u32
+    }
+
+    const fn tag(self) -> u32 {
+        self.0 as u32
     }
 
     /// The half of it that tables are not sorted by: enough to tell millions apart.

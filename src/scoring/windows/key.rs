@@ -103,12 +103,12 @@ impl KeyPrint {
         Self(words)
     }
 
-    /// Which shard of a table it belongs to.
-    pub(super) const fn shard(self, shards: usize) -> usize {
-        self.0[1] as usize % shards
+    /// What chooses the shard of an index.
+    pub(super) const fn hash(self) -> u32 {
+        self.0[1]
     }
 
-    /// What a table keeps of it.
+    /// What an index keeps of it.
     pub(super) const fn tag(self) -> u32 {
         self.0[0]
     }

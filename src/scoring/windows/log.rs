@@ -6,10 +6,12 @@ mod stored;
 use std::{hash::BuildHasherDefault, sync::Arc};
 
 use dashmap::DashMap;
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use crate::scoring::plan::{Key, KeyPart};
+use crate::scoring::{
+    plan::{Key, KeyPart},
+    tag_index::TagIndex,
+};
 
 use super::{
     key::{KeyPrint, Parts, PlainHasher},
@@ -42,7 +44,7 @@ pub(super) struct Log {
     olds: Vec<Old>,
     index: Arc<Index>,
     /// Which slot a key has, by shard of its fingerprint.
-    table: Vec<HashTable<Indexed>>,
+    table: TagIndex,
     chunks: Vec<Vec<Entity>>,
     /// By slot, if the plan asks of the past.
     pasts: Vec<Past>,
@@ -71,13 +73,6 @@ struct Entity {
 }
 
 const _: () = assert!(size_of::<Entity>() <= 64, "a line of the cache");
-
-/// An entry of the table: enough of a fingerprint that a table grows without looking at entities.
-#[derive(Clone, Copy)]
-struct Indexed {
-    tag: u32,
-    slot: u32,
-}
 
 /// What is known of a key beyond its rows.
 #[derive(Clone, Copy)]
@@ -111,7 +106,7 @@ impl Log {
             layout,
             olds: Vec::new(),
             index: Arc::new(Index::with_hasher_and_shard_amount(BuildHasherDefault::default(), SHARDS)),
-            table: vec![HashTable::new(); SHARDS],
+            table: TagIndex::new(SHARDS),
             chunks: Vec::new(),
             pasts: Vec::new(),
             trails: Vec::new(),
@@ -152,16 +147,14 @@ impl Log {
         let entities = self.chunks.len() * CHUNK * size_of::<Entity>();
         let pasts = self.pasts.capacity() * size_of::<Past>();
         let trails = self.trails.capacity() * size_of::<Option<Box<Trail>>>();
-        let table: usize = self.table.iter().map(HashTable::allocation_size).sum();
         // The index of the others is between 7/16 and 7/8 full, with a byte of control beside each entry.
         let index = self.len() * (size_of::<(KeyPrint, u32)>() + 1) * 3 / 2;
-        (entities + pasts + trails + table + index + self.recency.bytes()) as u64 + self.row_bytes
+        (entities + pasts + trails + self.table.bytes() + index + self.recency.bytes()) as u64 + self.row_bytes
     }
 
     /// The slot of a key. `None` if it is not held.
     pub(super) fn find(&self, print: KeyPrint) -> Option<u32> {
-        let is_it = |known: &Indexed| known.tag == print.tag() && self.entity(known.slot).print == print;
-        Some(self.table[print.shard(SHARDS)].find(hash_of(print.tag()), is_it)?.slot)
+        self.table.find(print.hash(), print.tag(), |slot| self.entity(slot).print == print)
     }
 
     /// An entity counts as seen.
@@ -173,7 +166,8 @@ impl Log {
     /// returns means nothing, but must be used, or else nothing is read.
     pub(super) fn warm(&self, slot: u32) -> u32 {
         let past = self.pasts.get(slot as usize).map_or(0, |past| past.first_ms as u32);
-        self.entity(slot).rows.warm().wrapping_add(past)
+        let trail = self.trail(slot).map_or(0, Trail::warm);
+        self.entity(slot).rows.warm().wrapping_add(past).wrapping_add(trail)
     }
 
     /// A slot for a new key.
@@ -187,9 +181,7 @@ impl Log {
         entity.print = print;
         entity.version = version;
         self.touch(slot, seen);
-        let tag = print.tag();
-        let table = &mut self.table[print.shard(SHARDS)];
-        table.insert_unique(hash_of(tag), Indexed { tag, slot }, |known| hash_of(known.tag));
+        self.table.insert(print.hash(), print.tag(), slot);
         self.index.insert(print, slot);
         slot
     }
@@ -220,10 +212,7 @@ impl Log {
         self.reset(slot);
         let print = self.entity(slot).print;
         self.index.remove(&print);
-        let table = &mut self.table[print.shard(SHARDS)];
-        if let Ok(known) = table.find_entry(hash_of(print.tag()), |known| known.slot == slot) {
-            known.remove();
-        }
+        self.table.remove(print.hash(), print.tag(), slot);
         self.recency.forget(slot);
         self.free.push(slot);
     }
@@ -415,9 +404,4 @@ impl Log {
     fn entity_mut(&mut self, slot: u32) -> &mut Entity {
         &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
     }
-}
-
-/// Spreads a tag over the bits that a table looks at.
-fn hash_of(tag: u32) -> u64 {
-    u64::from(tag).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -95,10 +95,13 @@ impl Windows {
         // Everything is looked up before anything is worked on, so that one key waits for memory while another does.
         let mut scratch = std::mem::take(&mut self.scratch);
         self.parts.read(transaction, amount_base_minor, &mut scratch.prints);
+        let prints = self.logs.iter().map(|log| Some((KeyPrint::of(&log.key_parts, &scratch.prints)?, None)));
         scratch.found.clear();
-        for log in &self.logs {
-            let print = KeyPrint::of(&log.key_parts, &scratch.prints);
-            scratch.found.push(print.map(|print| (print, log.find(print))));
+        scratch.found.extend(prints);
+        for (log, found) in self.logs.iter().zip(&mut scratch.found) {
+            if let Some((print, slot)) = found {
+                *slot = log.find(*print);
+            }
         }
         for (log, found) in self.logs.iter_mut().zip(&scratch.found) {
             let Some((_, Some(slot))) = *found else { continue };

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
 use crate::scoring::{
     field::{Field, Value},
     plan::AggregateValue,
@@ -15,6 +17,9 @@ use super::layout::Layout;
 /// The earth's mean radius of the contract.
 const EARTH_RADIUS_KM: f64 = 6_371.008_8;
 const MS_PER_HOUR: f64 = 3_600_000.0;
+
+/// Located events that stand beside the trail itself: two are asked for, and a third comes in before one goes.
+const LOCATED_INLINE: usize = 3;
 
 /// A located card-present event.
 #[derive(Clone, Copy)]
@@ -29,10 +34,17 @@ pub(super) struct Located {
 pub(super) struct Trail {
     /// By field of `last`: the times and values of the newest events that had it, oldest first.
     fields: Vec<Vec<(i64, AggregateValue)>>,
-    located: Vec<Located>,
+    located: SmallVec<[Located; LOCATED_INLINE]>,
 }
 
 impl Trail {
+    /// Reads where the newest events stand: see `Log::warm`.
+    pub(super) fn warm(&self) -> u32 {
+        let fields = self.fields.iter().filter_map(|events| events.last()).map(|(time_ms, _)| *time_ms as u32);
+        let located = self.located.last().map_or(0, |event| event.time_ms as u32);
+        fields.fold(located, u32::wrapping_add)
+    }
+
     /// The newest value of a field of `last` with time up to `time_ms`, and its time.
     pub(super) fn last(&self, field: usize, time_ms: i64) -> Option<(AggregateValue, i64)> {
         let events = self.fields.get(field)?;
@@ -77,14 +89,14 @@ impl Trail {
             events.insert(at, (time_ms, kept(value)));
             let settled = events.partition_point(|(time, _)| *time <= settled_ms);
             let surplus = settled.saturating_sub(1).max(events.len().saturating_sub(events_max.max(1)));
-            drop_oldest(events, surplus);
+            events.drain(..droppable(events.len(), surplus));
         }
         let Some(located) = Located::of(transaction).filter(|_| layout.located) else { return };
         let at = self.located.partition_point(|event| event.time_ms <= time_ms);
         self.located.insert(at, located);
         let settled = self.located.partition_point(|event| event.time_ms <= settled_ms);
         let surplus = settled.saturating_sub(2).max(self.located.len().saturating_sub(events_max.max(2)));
-        drop_oldest(&mut self.located, surplus);
+        self.located.drain(..droppable(self.located.len(), surplus));
     }
 
     /// The same trail for another layout's fields; `fields` says where each stood in the old one.
@@ -136,7 +148,7 @@ impl Trail {
         size_of::<Self>()
             + self.fields.capacity() * size_of::<Vec<(i64, AggregateValue)>>()
             + events.sum::<usize>()
-            + self.located.capacity() * size_of::<Located>()
+            + if self.located.spilled() { self.located.capacity() * size_of::<Located>() } else { 0 }
     }
 }
 
@@ -149,11 +161,9 @@ impl Located {
     }
 }
 
-/// Drops the oldest events, where there are many only once half of them can go: each is moved but once.
-fn drop_oldest<T>(events: &mut Vec<T>, surplus: usize) {
-    if events.len() <= 8 || surplus > events.len() / 2 {
-        events.drain(..surplus);
-    }
+/// How many of the oldest events go now: where there are many only once half of them can, so that each is moved but once.
+fn droppable(len: usize, surplus: usize) -> usize {
+    if len <= 8 || surplus > len / 2 { surplus } else { 0 }
 }
 
 /// The great-circle distance, by the haversine formula, which is exact enough for near points too.

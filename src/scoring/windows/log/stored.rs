@@ -5,7 +5,7 @@ use crate::scoring::stored::{HAND_ON_BYTES, HandOn, Reader, Stored, Word, write_
 
 use super::{
     super::{key::KeyPrint, recency::Recency, rows::Rows, trail::Trail},
-    CHUNK, Entity, Indexed, Log, Past, SHARDS, hash_of,
+    CHUNK, Entity, Log, Past,
 };
 
 impl Log {
@@ -91,9 +91,7 @@ impl Log {
         let mut held = 0;
         for slot in (0..self.slots).filter(|slot| self.recency.is_held(*slot)) {
             let print = self.entity(slot).print;
-            let tag = print.tag();
-            let table = &mut self.table[print.shard(SHARDS)];
-            table.insert_unique(hash_of(tag), Indexed { tag, slot }, |known| hash_of(known.tag));
+            self.table.insert(print.hash(), print.tag(), slot);
             self.index.insert(print, slot);
             held += 1;
         }
