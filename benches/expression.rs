@@ -40,6 +40,9 @@ const PREDICATES: [&str; 20] = [
     "fraud_rate(terminal, 7d, delay 7d) > 0.05",
 ];
 
+/// How many transactions that differ are taken in turn.
+const TRANSACTIONS: usize = 256;
+
 struct World {
     schema: AttributeSchema,
     rates: Rates,
@@ -81,6 +84,38 @@ impl World {
         };
         plan.aggregates.iter().map(|aggregate| answer(aggregate.function)).collect()
     }
+
+    /// Answers that differ from transaction to transaction, most of them small, as most windows are.
+    fn varied_answers(&self, plan: &Plan, place: usize) -> Vec<AggregateValue> {
+        let vary = |(aggregate, answer)| {
+            let few = (place * 31 + aggregate * 17) % 64;
+            let share = if few < 60 { few as i64 % 5 } else { few as i64 };
+            match answer {
+                AggregateValue::Integer(12_400) => AggregateValue::Integer(4_100 * share),
+                AggregateValue::Integer(_) => AggregateValue::Integer(share),
+                AggregateValue::Real(real) => AggregateValue::Real(real * share as f64 / 3.0),
+                other => other,
+            }
+        };
+        self.answers(plan).into_iter().enumerate().map(vary).collect()
+    }
+}
+
+/// One of many transactions that differ in what rules begin with.
+fn varied(place: usize) -> Transaction<'static> {
+    let pick = |items: &[&'static str], by: usize| items[place / by % items.len()];
+    let merchant =
+        if place.is_multiple_of(5) { format!("watched_{place}") } else { format!("m_{}", place * 37 % 1_000) };
+    Transaction {
+        merchant: Some(merchant.into()),
+        mcc: Some((1_000 + place * 97 % 5_000) as u16),
+        country: Country::from_code(pick(&["FR", "DE", "NL", "US", "ES"], 1)),
+        issuer_country: Country::from_code(pick(&["DE", "FR", "US"], 3)),
+        channel: Code::find(CHANNELS, pick(&["ecom", "pos", "atm"], 2)),
+        bin: Some(format!("{}", 400_000 + place * 61 % 1_000).into()),
+        amount_minor: 100 + (place * 7_919 % 20_000) as i64,
+        ..transaction()
+    }
 }
 
 fn transaction() -> Transaction<'static> {
@@ -100,7 +135,13 @@ fn transaction() -> Transaction<'static> {
 }
 
 fn scope<'a>(transaction: &'a Transaction<'a>, aggregates: &'a [AggregateValue], world: &'a World) -> Scope<'a> {
-    Scope { transaction, amount_base_minor: Some(4599), aggregates, score: Some(0.25), lists: &world.lists }
+    Scope {
+        transaction,
+        amount_base_minor: Some(transaction.amount_minor),
+        aggregates,
+        score: Some(0.25),
+        lists: &world.lists,
+    }
 }
 
 fn evaluate_all(program: &Program, scope: &Scope<'_>, memo: &mut Memo, count: u32) -> usize {
@@ -141,18 +182,24 @@ fn benchmarks(criterion: &mut Criterion) {
     for count in [1_000, 10_000] {
         let rules = realistic::rules(count);
         let (program, plan) = world.compile(&rules);
-        let aggregates = world.answers(&plan);
         let (mut memo, mut holding) = (program.memo(), Vec::new());
-        let scope = scope(&transaction, &aggregates, &world);
+        // Transactions that differ, so that no branch is known from the time before.
+        let seen: Vec<_> = (0..TRANSACTIONS).map(|place| (varied(place), world.varied_answers(&plan, place))).collect();
+        let scopes: Vec<_> = seen.iter().map(|(transaction, answers)| scope(transaction, answers, &world)).collect();
+        let mut turn = scopes.iter().cycle();
         criterion.bench_function(&format!("{count} rules, {} aggregates", plan.aggregates.len()), |bench| {
             bench.iter(|| {
                 memo.begin();
-                program.candidates(black_box(&scope), &mut memo, &mut holding);
+                if let Some(scope) = turn.next() {
+                    program.candidates(black_box(scope), &mut memo, &mut holding);
+                }
                 holding.len()
             });
         });
         criterion.bench_function(&format!("{count} rules, each asked"), |bench| {
-            bench.iter(|| evaluate_all(black_box(&program), black_box(&scope), &mut memo, count as u32));
+            bench.iter(|| {
+                turn.next().map(|scope| evaluate_all(black_box(&program), black_box(scope), &mut memo, count as u32))
+            });
         });
     }
     let ten_thousand = realistic::rules(10_000);

@@ -66,7 +66,7 @@ pub(crate) fn rules(count: usize) -> Vec<String> {
             6 => format!("bin in [\"{}\", \"{}\"] and {velocity}", 400_000 + place, 500_000 + place),
             7 => format!(
                 "country in [\"{country}\", \"ES\"] and mcc in [\"5732\", \"{:04}\"] and {velocity}",
-                2000 + place
+                2000 + place % 8000
             ),
             8 | 9 => format!("amount > {at_least} EUR and {velocity}"),
             10 => format!("{velocity} and country != issuer_country"),

@@ -11,6 +11,7 @@ use super::{
     index::{ConditionId, Index},
     lint,
     lower::{Full, Lowering, Value},
+    order::order,
     parser::parse,
     print,
     program::{Feature, FeatureId, FeatureSource, Program},
@@ -116,6 +117,7 @@ impl<'e> Compiler<'e> {
         program.filters = lowering.filters;
         program.nodes = lowering.builder.nodes;
         share(&mut program);
+        order(&mut program.nodes);
         program.index = Index::new(&program.conditions, &program.nodes);
         (program, lowering.plan)
     }

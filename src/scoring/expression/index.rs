@@ -9,7 +9,7 @@ use super::{
     run::Run,
     syntax::Comparison,
 };
-use crate::scoring::field::Field;
+use crate::scoring::{field::Field, plan::AggregateId};
 
 /// A condition by its place: the first added is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,9 +31,17 @@ pub(super) struct Index {
     gates: Vec<Option<Gate>>,
 }
 
+/// A number that conditions set limits to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Number {
+    Amount,
+    Aggregate(AggregateId),
+    Node(IntegerId),
+}
+
 /// The conditions that ask one number to be within limits, those with the least first.
 struct ByRange {
-    value: IntegerId,
+    number: Number,
     conditions: Vec<(Range, ConditionId)>,
 }
 
@@ -47,7 +55,7 @@ struct Range {
 /// A number that must be within limits, or a condition cannot hold.
 #[derive(Clone, Copy)]
 struct Gate {
-    value: IntegerId,
+    number: Number,
     range: Range,
 }
 
@@ -89,10 +97,10 @@ impl Index {
                     Some((_, conditions)) => conditions.push(id),
                     None => index.by_test.push((test, vec![id])),
                 },
-                Some(Way::Range(Gate { value, range })) => {
-                    match index.by_range.iter_mut().find(|known| known.value == value) {
+                Some(Way::Range(Gate { number, range })) => {
+                    match index.by_range.iter_mut().find(|known| known.number == number) {
                         Some(known) => known.conditions.push((range, id)),
-                        None => index.by_range.push(ByRange { value, conditions: vec![(range, id)] }),
+                        None => index.by_range.push(ByRange { number, conditions: vec![(range, id)] }),
                     }
                 }
             }
@@ -108,8 +116,8 @@ impl Index {
     pub(super) fn holding(&self, roots: &[BoolId], run: &mut Run<'_>, out: &mut Vec<ConditionId>) {
         out.clear();
         self.ask(&self.unled, roots, run, out);
-        for ByRange { value, conditions } in &self.by_range {
-            let Some(value) = run.integer(*value) else { continue };
+        for ByRange { number, conditions } in &self.by_range {
+            let Some(value) = number.read(run) else { continue };
             let reached = conditions.iter().take_while(|(range, _)| range.least <= value);
             let reached = reached.filter(|(range, _)| value <= range.most).map(|(_, id)| *id);
             out.extend(reached.filter(|id| run.bool(roots[id.0 as usize])));
@@ -140,9 +148,19 @@ impl Index {
     }
 }
 
+impl Number {
+    fn read(self, run: &mut Run<'_>) -> Option<i64> {
+        match self {
+            Self::Amount => run.scope.amount_base_minor,
+            Self::Aggregate(aggregate) => run.whole_aggregate(aggregate),
+            Self::Node(value) => run.integer(value),
+        }
+    }
+}
+
 impl Gate {
     fn is_open(self, run: &mut Run<'_>) -> bool {
-        run.integer(self.value).is_some_and(|value| (self.range.least..=self.range.most).contains(&value))
+        self.number.read(run).is_some_and(|value| (self.range.least..=self.range.most).contains(&value))
     }
 }
 
@@ -167,7 +185,7 @@ fn way(root: BoolId, nodes: &Nodes) -> Option<Way<'_>> {
 /// windows, and what is limited is many of them.
 fn gate(root: BoolId, nodes: &Nodes) -> Option<Gate> {
     let gates = joined(&root, nodes).iter().filter_map(|test| gate_of_test(*test, nodes));
-    gates.filter(|gate| is_aggregate(gate.value, nodes)).max_by_key(|gate| gate.range.least)
+    gates.filter(|gate| matches!(gate.number, Number::Aggregate(_))).max_by_key(|gate| gate.range.least)
 }
 
 /// The tests that must all hold.
@@ -180,7 +198,12 @@ fn joined<'n>(root: &'n BoolId, nodes: &'n Nodes) -> &'n [BoolId] {
 
 /// The limits of a comparison with a whole number.
 fn gate_of_test(test: BoolId, nodes: &Nodes) -> Option<Gate> {
-    let Bool::Integer(comparison, value, limit) = *behind_memo(test, nodes) else { return None };
+    let (comparison, number, limit) = match *behind_memo(test, nodes) {
+        Bool::Amount(comparison, limit) => (comparison, Number::Amount, limit),
+        Bool::Aggregate(comparison, aggregate, limit) => (comparison, Number::Aggregate(aggregate), limit),
+        Bool::Integer(comparison, value, limit) => (comparison, Number::Node(value), limit),
+        _ => return None,
+    };
     let (least, most) = match comparison {
         Comparison::Less => (i64::MIN, limit.checked_sub(1)?),
         Comparison::LessEqual => (i64::MIN, limit),
@@ -189,15 +212,7 @@ fn gate_of_test(test: BoolId, nodes: &Nodes) -> Option<Gate> {
         Comparison::Equal => (limit, limit),
         Comparison::NotEqual => return None,
     };
-    Some(Gate { value, range: Range { least, most } })
-}
-
-fn is_aggregate(value: IntegerId, nodes: &Nodes) -> bool {
-    match nodes.integers[value.0 as usize] {
-        Integer::Aggregate(_) => true,
-        Integer::Shared(_, inside) => is_aggregate(inside, nodes),
-        _ => false,
-    }
+    Some(Gate { number, range: Range { least, most } })
 }
 
 /// A test's way to its conditions, and about how many in ten thousand transactions pass it. The figures are no
@@ -228,10 +243,10 @@ fn way_of_test(test: BoolId, nodes: &Nodes) -> Option<(usize, Way<'_>)> {
             Some((set.len(), Way::Texts(value, set.iter().map(|text| &**text).collect())))
         }
         Bool::InList { negated: false, .. } => Some((500, Way::Test(test))),
-        Bool::Integer(..) => {
+        Bool::Amount(..) | Bool::Aggregate(..) | Bool::Integer(..) => {
             let gate = gate_of_test(test, nodes)?;
             // What is counted passes a lower limit seldom, and an upper one nearly always.
-            let is_seldom = is_aggregate(gate.value, nodes) && gate.range.least > 0;
+            let is_seldom = matches!(gate.number, Number::Aggregate(_)) && gate.range.least > 0;
             Some((if is_seldom { 1_000 } else { 20_000 }, Way::Range(gate)))
         }
         _ => None,
@@ -257,5 +272,42 @@ fn behind_memo(test: BoolId, nodes: &Nodes) -> &Bool {
     match &nodes.bools[test.0 as usize] {
         Bool::Shared(_, inside) => &nodes.bools[inside.0 as usize],
         node => node,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::scoring::{
+        expression::{Compiler, Environment},
+        field::AttributeSchema,
+        lists::Lists,
+        money::{Currency, Rates},
+    };
+
+    /// A comparison with a constant is a node of its own for the amount and for aggregates, and the index once looked
+    /// for the general one alone: every limit was then asked of every transaction, which no answer shows.
+    #[test]
+    fn limits_and_equalities_lead_to_their_conditions() {
+        // (condition, how many of the index's ways lead to nothing but a look at the whole)
+        let cases = [
+            ("count(card, 1h) > 5", 0),
+            ("amount >= 50 EUR", 0),
+            ("not (channel == \"pos\") and sum(amount, card, 1d) > 100 EUR", 0),
+            ("hour(time) < 6", 0),
+            ("mcc in [\"5732\", \"6051\"]", 0),
+            ("merchant == \"m_1\" or count(card, 1h) > 5", 1),
+            ("amount > 3 * mean(amount, card, 7d, prior)", 1),
+            ("count(card, 1h) != 5", 1),
+        ];
+        let (schema, lists, defines) = (AttributeSchema::default(), Lists::default(), BTreeMap::new());
+        let rates = Rates::new(Currency::from_code("EUR").expect("EUR"));
+        for (source, unled) in cases {
+            let environment = Environment { schema: &schema, rates: &rates, lists: &lists, defines: &defines };
+            let mut compiler = Compiler::new(environment);
+            assert!(compiler.condition(source, &mut Vec::new()).is_some(), "{source}");
+            assert_eq!(compiler.finish().0.index.unled.len(), unled, "{source}");
+        }
     }
 }

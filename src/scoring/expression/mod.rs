@@ -26,6 +26,7 @@ pub mod atoms;
 mod index;
 pub mod program;
 mod share;
+mod order;
 pub mod compiler;
 
 pub use atoms::Atom;

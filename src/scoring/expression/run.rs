@@ -257,7 +257,7 @@ impl<'r> Run<'r> {
         self.scope.aggregates.get(usize::from(id.0))
     }
 
-    fn whole_aggregate(&self, id: AggregateId) -> Option<i64> {
+    pub(super) fn whole_aggregate(&self, id: AggregateId) -> Option<i64> {
         match self.aggregate(id)? {
             AggregateValue::Integer(whole) => Some(*whole),
             AggregateValue::Boolean(truth) => Some(i64::from(*truth)),
