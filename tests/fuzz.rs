@@ -10,13 +10,28 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gavel::{
+    durability::{
+        position::StreamMark,
+        record::{self, ReleaseNote},
+        segment::{Framing, push_header},
+        snapshot::{self, Head},
+    },
+    scoring::{
+        field::FieldType,
+        model::{self, EnsemblePlain, Header, LinearPlain, LinearTerm, Model, Plain, TreeNode, TreePlain},
+        money::Currency,
+        scorer::Input,
+        transaction::{Label, LabelKind, ListChange, Outcome, OutcomeKind},
+        verdict::{Decision, Tier},
+        wire::{Route, decode_transaction},
+    },
+};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// Inputs that are made of the corpus by each run.
-const ROUNDS: usize = 10_000;
-/// On a slow machine there are fewer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long inputs are made of each corpus, in seconds, unless `FUZZ_SECONDS` says otherwise.
+const SECONDS: u64 = 30;
 /// Changes to one input.
 const CHANGES_MAX: usize = 4;
 /// What the language and its files are made of.
@@ -84,17 +99,147 @@ fn files(name: &str, ending: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).expect("it stays readable")).collect()
 }
 
+/// A small model with the header of the shipped one, of every kind of node.
+fn small_model() -> Vec<u8> {
+    let leaf = |value| TreeNode { feature: 0, threshold: 0.0, right: 0, value };
+    let tree = |feature, threshold| TreePlain {
+        nodes: vec![
+            TreeNode { feature, threshold, right: 2, value: 10 },
+            leaf(-1_000_000),
+            TreeNode { feature: 0, threshold: -0.5, right: 4, value: 300 },
+            leaf(5),
+            leaf(2_000_000),
+        ],
+    };
+    let trees = vec![tree(3, 1.5), tree(1, 1e300), TreePlain { nodes: vec![leaf(7)] }];
+    model::write(&shipped_header(), &Plain::Ensemble(EnsemblePlain { base: -5_000_000, trees }))
+}
+
+fn linear_model() -> Vec<u8> {
+    let header = shipped_header();
+    let term = LinearTerm { low: -1.0, high: 1e6, mean: 0.5, scale: 2.0, weight: -0.25 };
+    let terms = vec![term; header.features.len()];
+    model::write(&header, &Plain::Linear(LinearPlain { base: -5_000_000, terms }))
+}
+
+fn shipped_header() -> Header {
+    let bytes = fs::read(folder("models/gavel.model")).expect("the shipped model");
+    Model::read(&bytes).expect("it is good").header().clone()
+}
+
+/// A record of every kind.
+fn records() -> Vec<Vec<u8>> {
+    let note = ReleaseNote {
+        engine: "0.1.0".into(),
+        rules: "a1b2c3d4e5f6".into(),
+        model: None,
+        config: "77aa01c2d3e4".into(),
+        base: Currency::from_code("EUR").expect("EUR"),
+        attributes: vec![("category".into(), FieldType::Text)],
+        ending: br#"],"versions":{}}"#.to_vec(),
+    };
+    let (schema, body) = (targets::settings().schema, files("fuzz/corpus/transaction", "full.json").remove(0));
+    let route = Route { processor: "p1", card: None };
+    let transaction = decode_transaction(&body, route, &schema).unwrap_or_else(|_| panic!("the corpus is good"));
+    let names = || ("p1".into(), "c_4f2".into(), "t-91".into());
+    let mut all = Vec::new();
+    let mut add = |push: &dyn Fn(&mut Vec<u8>)| {
+        let mut record = Vec::new();
+        push(&mut record);
+        all.push(record);
+    };
+    add(&|out| record::push_release(out, &note));
+    add(&|out| {
+        let answer = br#"{"id":"t-91","verdict":"deny","flags":[],"versions":{}}"#;
+        let decided = (Tier::Full, Decision::Deny);
+        record::push_transaction(out, &transaction, decided, Some(4_599), (answer, &note.ending), &schema);
+    });
+    add(&|out| {
+        let ((processor, card, id), time) = (names(), transaction.time);
+        let kind = OutcomeKind::Partial { amount_minor: 1_000 };
+        record::push_outcome(out, &Outcome { processor, card, id, time, kind });
+    });
+    add(&|out| {
+        let ((processor, card, id), time) = (names(), transaction.time);
+        record::push_label(out, &Label { processor, card, id, time, kind: LabelKind::Fraud });
+    });
+    add(&|out| {
+        let (list, value) = ("blocked".into(), "c_4f2".into());
+        let change = ListChange {
+            list,
+            value,
+            add: true,
+            expires: Some(transaction.time),
+            comment: None,
+            by: Some("me".into()),
+        };
+        record::push_list_change(out, &change);
+    });
+    all
+}
+
+/// As the target takes them: each with its length in two bytes before it.
+fn journal_records() -> Vec<u8> {
+    let with_length = |record: Vec<u8>| [&(record.len() as u16).to_le_bytes()[..], &record].concat();
+    records().into_iter().flat_map(with_length).collect()
+}
+
+fn journal_file() -> Vec<u8> {
+    let mut framing = Framing::default();
+    for (record, sequence) in records().iter().zip(1..) {
+        framing.add(sequence, true, |out| out.extend_from_slice(record));
+    }
+    framing.close();
+    let mut file = Vec::new();
+    push_header(&mut file, 1);
+    file.extend_from_slice(framing.bytes());
+    file
+}
+
+/// A scorer with some past, as a snapshot, as its windows and as what it remembers.
+fn snapshots() -> Vec<Vec<u8>> {
+    let mut scorer = targets::scorer();
+    let (schema, body) = (targets::settings().schema, files("fuzz/corpus/transaction", "full.json").remove(0));
+    let route = Route { processor: "p1", card: None };
+    for number in 0..12 {
+        let body = String::from_utf8_lossy(&body)
+            .replace("t-91", &format!("t-{number}"))
+            .replace(":30.", &format!(":{number:02}."));
+        let transaction = decode_transaction(body.as_bytes(), route, &schema);
+        let transaction = transaction.unwrap_or_else(|_| panic!("the corpus is good"));
+        scorer.apply(Input::Transaction { transaction: &transaction, tier: Tier::Full });
+    }
+    let head = Head {
+        sequence: 12,
+        taken_unix_ms: 0,
+        missing: 0,
+        highest_ms: 0,
+        stream: StreamMark::default(),
+        streamed_record: 0,
+        identity: scorer.identity(),
+        files: Vec::new(),
+    };
+    let (mut whole, mut registry, mut windows) = (Vec::new(), vec![0], vec![1]);
+    let mut append = |bytes: &[u8]| {
+        whole.extend_from_slice(bytes);
+        Ok(())
+    };
+    snapshot::write(&scorer, &head, &mut append).expect("memory takes it");
+    scorer.registry().save(&mut registry);
+    scorer.windows().save(&mut windows);
+    vec![whole, registry, windows]
+}
+
 /// Runs a target over its corpus and over what changes make of it.
 fn run(target: fn(&[u8]), corpus: &[Vec<u8>], length_max: usize) {
     let mut rng = ChaCha8Rng::seed_from_u64(20_260_101);
-    let start = Instant::now();
+    let seconds = std::env::var("FUZZ_SECONDS").map_or(SECONDS, |text| text.parse().expect("FUZZ_SECONDS is a number"));
     for bytes in corpus {
         try_one(target, bytes);
     }
-    for _ in 0..ROUNDS {
-        if start.elapsed() > PATIENCE {
-            break;
-        }
+    let (start, mut inputs) = (Instant::now(), 0_u64);
+    while start.elapsed() < Duration::from_secs(seconds) {
+        inputs += 1;
         let mut bytes = corpus[rng.random_range(0..corpus.len())].clone();
         for _ in 0..rng.random_range(1..=CHANGES_MAX) {
             change(&mut bytes, corpus, &mut rng);
@@ -102,11 +247,12 @@ fn run(target: fn(&[u8]), corpus: &[Vec<u8>], length_max: usize) {
         bytes.truncate(length_max);
         try_one(target, &bytes);
     }
+    eprintln!("{inputs} inputs in {seconds} s");
 }
 
 fn try_one(target: fn(&[u8]), bytes: &[u8]) {
     if let Err(panic) = panic::catch_unwind(|| target(bytes)) {
-        eprintln!("the input was {:?}", String::from_utf8_lossy(bytes));
+        eprintln!("the input was {:?}, as bytes {bytes:?}", String::from_utf8_lossy(bytes));
         panic::resume_unwind(panic);
     }
 }
@@ -114,7 +260,7 @@ fn try_one(target: fn(&[u8]), bytes: &[u8]) {
 fn change(bytes: &mut Vec<u8>, corpus: &[Vec<u8>], rng: &mut ChaCha8Rng) {
     let start = rng.random_range(0..=bytes.len());
     let end = rng.random_range(start..=bytes.len().min(start + 40));
-    match rng.random_range(0..5) {
+    match rng.random_range(0..6) {
         0 => drop(bytes.drain(start..end)),
         1 => {
             let word = WORDS[rng.random_range(0..WORDS.len())].as_bytes();
@@ -128,6 +274,10 @@ fn change(bytes: &mut Vec<u8>, corpus: &[Vec<u8>], rng: &mut ChaCha8Rng) {
             let again = bytes[start..end].to_vec();
             let times = rng.random_range(1..4);
             bytes.splice(start..start, again.repeat(times));
+        }
+        4 if start < bytes.len() => {
+            let bit: u8 = rng.random_range(0..8);
+            bytes[start] ^= 1 << bit;
         }
         _ => {
             let other = &corpus[rng.random_range(0..corpus.len())];
@@ -149,6 +299,26 @@ fn rule_files_neither_panic_nor_run_away() {
     corpus.extend(files("tests/bad_rules", ".toml"));
     corpus.extend(files("rules", ".toml"));
     run(targets::rule_file, &corpus, 20_000);
+}
+
+#[test]
+fn transactions_neither_panic_nor_run_away() {
+    run(targets::transaction, &files("fuzz/corpus/transaction", ".json"), 70_000);
+}
+
+#[test]
+fn model_files_neither_panic_nor_run_away() {
+    run(targets::model, &[small_model(), linear_model()], 20_000);
+}
+
+#[test]
+fn journals_neither_panic_nor_run_away() {
+    run(targets::journal, &[journal_records(), journal_file()], 20_000);
+}
+
+#[test]
+fn snapshots_neither_panic_nor_run_away() {
+    run(targets::snapshot, &snapshots(), 20_000);
 }
 
 /// Limits are told as such, in a file of one rule and in one of many brackets.
