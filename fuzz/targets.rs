@@ -211,10 +211,10 @@ then = "review"
     let mut sources = RuleSources::default();
     sources.files.push(SourceFile { name: "rules/fuzz.toml".into(), text: RULES.to_owned() });
     let (files, found) = parse(sources, &settings());
-    match Release::compile(settings(), files, Models::default(), found) {
-        Ok((release, _)) => Scorer::new(release),
-        Err(_) => panic!("the rules compile"),
-    }
+    let Ok((release, _)) = Release::compile(settings(), files, Models::default(), found) else {
+        panic!("the rules compile");
+    };
+    Scorer::new(release)
 }
 
 /// A disk with one file, which is only read.

@@ -217,6 +217,7 @@ fn snapshots() -> Vec<Vec<u8>> {
         stream: StreamMark::default(),
         streamed_record: 0,
         identity: scorer.identity(),
+        is_mixed: false,
         files: Vec::new(),
     };
     let (mut whole, mut registry, mut windows) = (Vec::new(), vec![0], vec![1]);
