@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Args;
 
-use super::common::{ConfigFlag, JsonFlag, PeriodFlags, RulesFlag, load_config};
+use super::common::{ConfigFlag, JsonFlag, PeriodFlags, load_config};
 use super::learning::{beside_rules, failed, features_of, of_features, parse_span, print_read, quality};
 use crate::{
     config::Config,
@@ -55,9 +55,9 @@ pub struct TrainArguments {
     /// What the model is called [default: the name of its file]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Leave out unlabelled transactions that these rules would have denied
-    #[command(flatten)]
-    rules: RulesFlag,
+    /// Leave out unlabelled transactions that the rules of this folder would have denied; without it no rules are read
+    #[arg(long, value_name = "DIR")]
+    pub rules: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigFlag,
     #[command(flatten)]
@@ -75,7 +75,7 @@ fn learn(arguments: &TrainArguments) -> Result<(), ExitCode> {
     let learner = learner(arguments)?;
     let mut recipe = recipe(arguments, &config, features, learner);
     let names = recipe.features.iter().map(|(name, _)| name.clone()).collect();
-    let release = match &arguments.rules.rules {
+    let release = match &arguments.rules {
         Some(rules) => {
             let model = untrained(&recipe).map_err(|error| failed(&error.to_string()))?;
             beside_rules(config.settings, model, rules)?

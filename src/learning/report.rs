@@ -2,7 +2,10 @@
 
 use std::fmt::{Display, Write as _};
 
-use plotters::prelude::*;
+use plotters::{
+    prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
+};
 
 use super::{
     matrix::Matrix,
@@ -25,7 +28,7 @@ pub struct Evaluation<'e> {
 }
 
 /// Width and height of a chart, in pixels.
-const SIZE: (u32, u32) = (480, 360);
+const SIZE: (u32, u32) = (500, 400);
 
 /// Points of a curve, at most: more cannot be told apart.
 const POINTS_MAX: usize = 800;
@@ -38,6 +41,11 @@ const SCORE_BARS: usize = 50;
 
 const LINE: RGBColor = RGBColor(31, 92, 153);
 const FRAUD: RGBColor = RGBColor(178, 58, 43);
+const GRID: RGBColor = RGBColor(228, 228, 228);
+/// Of axes and names.
+const LETTERS: (&str, u32) = ("sans-serif", 13);
+/// Half of a bar's height, where the next one is 1 away.
+const BAR_HALF: f64 = 0.42;
 const FAINT: RGBColor = RGBColor(150, 150, 150);
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:66rem;margin:2rem auto;padding:0 1rem;\
@@ -196,11 +204,19 @@ fn unit_chart(
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
-            .x_label_area_size(36)
-            .y_label_area_size(44)
+            .x_label_area_size(44)
+            .y_label_area_size(52)
             .build_cartesian_2d(0.0..1.0, 0.0..1.0)
             .map_err(problem)?;
-        chart.configure_mesh().x_desc(across).y_desc(up).light_line_style(WHITE).draw().map_err(problem)?;
+        chart
+            .configure_mesh()
+            .x_desc(across)
+            .y_desc(up)
+            .label_style(LETTERS)
+            .bold_line_style(GRID)
+            .light_line_style(WHITE)
+            .draw()
+            .map_err(problem)?;
         chart.draw_series(std::iter::once(PathElement::new(faint.to_vec(), FAINT))).map_err(problem)?;
         if !line.is_empty() {
             chart
@@ -237,8 +253,8 @@ fn score_chart(scored: &[Scored]) -> Result<String, String> {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
-            .x_label_area_size(36)
-            .y_label_area_size(56)
+            .x_label_area_size(44)
+            .y_label_area_size(64)
             .build_cartesian_2d(0.0..1.0, (least..1.0).log_scale())
             .map_err(problem)?;
         let share = |share: &f64| format!("{share:.0e}");
@@ -247,6 +263,8 @@ fn score_chart(scored: &[Scored]) -> Result<String, String> {
             .x_desc("score")
             .y_desc("share of the class")
             .y_label_formatter(&share)
+            .label_style(LETTERS)
+            .bold_line_style(GRID)
             .light_line_style(WHITE)
             .draw()
             .map_err(problem)?;
@@ -268,27 +286,31 @@ fn importance_chart(model: &Model) -> Result<String, String> {
     features.sort_by(|a, b| b.importance.total_cmp(&a.importance).then_with(|| a.name.cmp(&b.name)));
     features.truncate(FEATURES_SHOWN);
     let most = features.first().map_or(1.0, |feature| feature.importance).max(1e-9);
-    let rows = features.len() as i32;
+    let rows = features.len() as f64;
+    let letters = TextStyle::from(LETTERS.into_font()).pos(Pos::new(HPos::Left, VPos::Center));
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
-            .x_label_area_size(36)
-            .build_cartesian_2d(0.0..most * 1.02, 0..rows.max(1))
+            .x_label_area_size(44)
+            .build_cartesian_2d(0.0..most * 1.02, 0.0..rows.max(1.0))
             .map_err(problem)?;
         chart
             .configure_mesh()
             .disable_y_mesh()
             .disable_y_axis()
             .x_desc("log-odds")
+            .label_style(LETTERS)
+            .bold_line_style(GRID)
             .light_line_style(WHITE)
             .draw()
             .map_err(problem)?;
         for (place, feature) in features.iter().enumerate() {
-            let row = rows - 1 - place as i32;
-            let bar = Rectangle::new([(0.0, row), (feature.importance, row + 1)], LINE.mix(0.35).filled());
-            let name = Text::new(feature.name.clone(), (most * 0.01, row + 1), ("sans-serif", 12).into_font());
+            let middle = rows - 0.5 - place as f64;
+            let bar = [(0.0, middle - BAR_HALF), (feature.importance, middle + BAR_HALF)];
+            let bar = Rectangle::new(bar, LINE.mix(0.35).filled());
+            let name = Text::new(feature.name.clone(), (most * 0.01, middle), letters.clone());
             chart.draw_series(std::iter::once(bar)).map_err(problem)?;
             chart.draw_series(std::iter::once(name)).map_err(problem)?;
         }
