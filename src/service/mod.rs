@@ -1,6 +1,7 @@
 //! The service around the core: NATS, HTTP, threads, the clock. It decides nothing about a transaction.
 
 pub mod broker;
+mod priority;
 pub mod subjects;
 pub mod ledger;
 pub mod link;

@@ -18,6 +18,7 @@ use prometheus::{
     proto::MetricFamily,
 };
 
+use super::priority;
 use crate::{
     quality::{Answered, LineUp, ModelLine, Notes, QualitySettings, Report, SubjectReport, Watch},
     scoring::{
@@ -312,7 +313,10 @@ impl Notebook {
         let (given_back, empty) = sync_channel(BATCHES);
         let dropped = metrics.dropped.clone();
         let watch = Watch::new(settings);
-        let count = move || count(watch, &metrics, &received, &given_back);
+        let count = move || {
+            priority::lower();
+            count(watch, &metrics, &received, &given_back);
+        };
         std::thread::Builder::new().name("quality".into()).spawn(count)?;
         let mut notebook = Self { notes: Notes::default(), counting: Some(Counting { full, empty, dropped }) };
         notebook.release(release);

@@ -19,6 +19,7 @@ use super::{
     handover::{Refill, Refilled},
     keeper::tell_refused,
     metrics::Metrics,
+    priority,
     session::Command,
 };
 use crate::{
@@ -39,8 +40,6 @@ const REST: u32 = 4;
 const NEAR_RECORDS: u64 = 20_000;
 /// Attempts at a swap; each finds less to catch up with than the one before.
 const SWAPS_MAX: u32 = 1_000;
-/// The nice value of the thread: everything else comes first.
-const NICE: i32 = 15;
 
 /// The thread, from outside.
 pub struct Upkeep {
@@ -105,7 +104,7 @@ impl Upkeep {
             bytes: 0,
         };
         std::thread::Builder::new().name("upkeep".into()).spawn(move || {
-            lower_priority();
+            priority::lower();
             work.run(&nudged);
         })?;
         Ok(Some(Self { nudges, is_ending }))
@@ -330,10 +329,4 @@ impl From<ReplayError> for Unfilled {
 fn unix_ms() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Where the system knows priorities of threads. One that it does not grant is only a pity.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
 }

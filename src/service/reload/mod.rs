@@ -27,6 +27,7 @@ use self::{
 use super::{
     handover::{Ask, Notice, Swapped},
     metrics::Metrics,
+    priority,
     session::Command,
     upkeep,
 };
@@ -166,7 +167,11 @@ impl Reloader {
             history,
             list_changes: BTreeMap::new(),
         };
-        std::thread::Builder::new().name("reload".into()).spawn(move || follower.run(&nudged))?;
+        std::thread::Builder::new().name("reload".into()).spawn(move || {
+            // Compiling a thousand rules takes a core for a while, and answers must not wait for it.
+            priority::lower();
+            follower.run(&nudged);
+        })?;
         Ok(Self { nudges })
     }
 }
