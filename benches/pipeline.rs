@@ -1,7 +1,7 @@
 //! The whole path in one process: JSON bytes in, verdict bytes out, with starter rules, shipped model and simulated
 //! traffic, on one thread. Beside it, in the same run, JSON decode plus encode alone.
 //!
-//! `cargo bench --bench pipeline`
+//! `cargo bench --bench pipeline`; with `-- --short` a fiftieth of it, for tools that count instructions.
 
 #![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
 
@@ -22,10 +22,10 @@ use hdrhistogram::Histogram;
 
 /// Cards of the simulated stream.
 const CARDS: u32 = 20_000;
-/// Transactions that fill the windows before anything is timed.
-const WARM_UP: usize = 200_000;
-/// Transactions of one round.
+/// Transactions that fill the windows before anything is timed, and those of one round.
 const ROUND: usize = 200_000;
+/// The same where instructions are counted.
+const ROUND_SHORT: usize = 4_000;
 /// Rounds; the table gives their median.
 const ROUNDS: usize = 5;
 
@@ -37,11 +37,13 @@ struct Message {
 
 fn main() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let is_short = std::env::args().any(|argument| argument == "--short");
+    let of_round = if is_short { ROUND_SHORT } else { ROUND };
     let with_model = scorer(&root, &ModelChoice::Shipped);
     let settings = SimulationSettings { cards: CARDS, days: 400, ..SimulationSettings::new(7) };
     let messages: Vec<Message> = Simulation::new(settings)
         .expect("the settings make a stream")
-        .take(WARM_UP + ROUNDS * ROUND)
+        .take((1 + ROUNDS) * of_round)
         .map(|row| {
             let mut body = Vec::new();
             row.write_body(&mut body);
@@ -51,12 +53,12 @@ fn main() {
     let bytes: usize = messages.iter().map(|message| message.body.len()).sum();
     println!("{} transactions of {} bytes on average, {CARDS} cards", messages.len(), bytes / messages.len());
 
-    let (whole, latency, verdict_bytes) = whole_path(with_model, &messages);
-    let (without_model, ..) = whole_path(scorer(&root, &ModelChoice::None), &messages);
-    let json = json_alone(&scorer(&root, &ModelChoice::None), &messages);
+    let (whole, latency, verdict_bytes) = whole_path(with_model, &messages, of_round);
+    let (without_model, ..) = whole_path(scorer(&root, &ModelChoice::None), &messages, of_round);
+    let json = json_alone(&scorer(&root, &ModelChoice::None), &messages[of_round..], of_round);
     println!("verdicts of {verdict_bytes} bytes on average");
     println!();
-    println!("| one thread, median of {ROUNDS} rounds of {ROUND} | µs each | a second |");
+    println!("| one thread, median of {ROUNDS} rounds of {of_round} | µs each | a second |");
     println!("|---|---|---|");
     for (name, us) in [
         ("whole path, rules and model", whole),
@@ -90,7 +92,7 @@ fn scorer(root: &std::path::Path, model: &ModelChoice) -> Scorer {
 }
 
 /// Median microseconds a transaction, the latency of each, and the mean size of a verdict.
-fn whole_path(mut scorer: Scorer, messages: &[Message]) -> (f64, Histogram<u64>, usize) {
+fn whole_path(mut scorer: Scorer, messages: &[Message], of_round: usize) -> (f64, Histogram<u64>, usize) {
     let schema = scorer.release().settings.schema.clone();
     let mut bytes = 0;
     let mut answer = |message: &Message| {
@@ -101,11 +103,11 @@ fn whole_path(mut scorer: Scorer, messages: &[Message]) -> (f64, Histogram<u64>,
             _ => panic!("a transaction was not scored"),
         }
     };
-    let (warm_up, timed) = messages.split_at(WARM_UP);
+    let (warm_up, timed) = messages.split_at(of_round);
     warm_up.iter().for_each(&mut answer);
     let mut latency = Histogram::new_with_max(1_000_000_000, 3).expect("three digits");
     let mut rounds = Vec::new();
-    for (round, messages) in timed.chunks(ROUND).enumerate() {
+    for (round, messages) in timed.chunks(of_round).enumerate() {
         let start = Instant::now();
         if round + 1 < ROUNDS {
             messages.iter().for_each(&mut answer);
@@ -123,12 +125,12 @@ fn whole_path(mut scorer: Scorer, messages: &[Message]) -> (f64, Histogram<u64>,
 }
 
 /// Median microseconds to decode and check a transaction and to encode a verdict of the usual size.
-fn json_alone(scorer: &Scorer, messages: &[Message]) -> f64 {
+fn json_alone(scorer: &Scorer, messages: &[Message], of_round: usize) -> f64 {
     let release = scorer.release();
     let versions = Versions { model: Some("0f9e8d7c6b5a".to_owned()), ..release.versions.clone() };
     let verdict = Verdict { score: Some(0.012_345_678_9), ..Verdict::default() };
     let mut out = Vec::new();
-    let rounds = messages[WARM_UP..].chunks(ROUND).map(|messages| {
+    let rounds = messages.chunks(of_round).map(|messages| {
         let start = Instant::now();
         for message in messages {
             let route = Route { processor: message.processor, card: Some(&message.card) };

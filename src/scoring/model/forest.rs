@@ -73,7 +73,7 @@ impl<P: Packed, const N: usize> Forest<P, N> {
         let (mut leaves, mut places) = ([0; N], [0; N]);
         let mut steps = [[0; N]; 2];
         // A feature and what it adds, for the nodes above the one looked at.
-        let mut way: Vec<(u8, i32)> = Vec::new();
+        let mut way: Vec<(u8, i64)> = Vec::new();
         let root = tree.nodes.first().map_or(0, |root| root.value);
         // Where in the heap, where in the preorder, which feature led here, the value at the parent.
         let mut open = vec![(1_usize, 0, 0, root)];
@@ -81,7 +81,7 @@ impl<P: Packed, const N: usize> Forest<P, N> {
             let Some(node) = tree.nodes.get(at) else { continue };
             let step = node.value - above;
             way.truncate(heap.ilog2() as usize);
-            way.push((asked, step));
+            way.push((asked, i64::from(step)));
             if let Some(to) = steps.as_flattened_mut().get_mut(heap) {
                 *to = step;
             }

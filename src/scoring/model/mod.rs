@@ -7,6 +7,7 @@ mod plain;
 mod ranks;
 mod paths;
 mod forest;
+mod sets;
 mod trees;
 pub mod file;
 

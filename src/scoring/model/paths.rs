@@ -1,6 +1,6 @@
 //! What each leaf says of each feature, in rows of whole numbers that are added up. It walks no tree.
 
-use super::plain::{DEPTH_MAX, TreePlain};
+use super::{FEATURES_MAX, plain::TreePlain};
 
 /// How many trees are walked at once: enough to hide the latency of a step, few enough to stay in registers.
 pub(super) const IN_FLIGHT: usize = 8;
@@ -28,27 +28,23 @@ impl Paths {
     pub(super) fn new(trees: &[TreePlain], features: usize) -> Option<Self> {
         let lanes = features.div_ceil(LANE);
         let leaves = trees.iter().flat_map(|tree| &tree.nodes).filter(|node| node.right == 0).count();
-        // No share is larger than what lies between the least and the largest mean of a tree, times its depth.
-        let most = |tree: &TreePlain| {
-            let values = || tree.nodes.iter().map(|node| i64::from(node.value));
-            let spread = values().max().unwrap_or_default() - values().min().unwrap_or_default();
-            spread * DEPTH_MAX as i64
-        };
-        let most = trees.iter().map(most).fold(0, i64::saturating_add);
-        let fits = (1..=LANES_MAX).contains(&lanes)
-            && leaves.saturating_mul(lanes * LANE) <= NUMBERS_MAX
-            && most <= i64::from(i32::MAX);
+        let fits = (1..=LANES_MAX).contains(&lanes) && leaves.saturating_mul(lanes * LANE) <= NUMBERS_MAX;
         // Row 0 says nothing: empty trees end there.
-        fits.then(|| Self { lanes, rows: vec![[0; LANE]; lanes] })
+        let is_exact = || largest_sums(trees).into_iter().all(|sum| i32::try_from(sum).is_ok());
+        (fits && is_exact()).then(|| Self { lanes, rows: vec![[0; LANE]; lanes] })
     }
 
     /// Takes in a leaf: features and what each adds on the way down; the leaf's place.
-    pub(super) fn push(&mut self, steps: impl Iterator<Item = (u8, i32)>) -> u32 {
+    pub(super) fn push(&mut self, way: impl Iterator<Item = (u8, i64)>) -> u32 {
         let place = self.rows.len() / self.lanes;
         let start = self.rows.len();
         self.rows.resize(start + self.lanes, [0; LANE]);
-        for (feature, step) in steps {
-            self.rows[start..].as_flattened_mut()[usize::from(feature)] += step;
+        let mut shares = [0; FEATURES_MAX + 1];
+        for (feature, step) in way {
+            shares[usize::from(feature)] += step;
+        }
+        for (number, share) in self.rows[start..].as_flattened_mut().iter_mut().zip(shares) {
+            *number = share as i32;
         }
         place as u32
     }
@@ -81,4 +77,25 @@ impl Paths {
             *sum += part;
         }
     }
+}
+
+/// By feature, no sum over any of the trees is further from zero: the largest share of each tree, added up.
+fn largest_sums(trees: &[TreePlain]) -> [i64; FEATURES_MAX + 1] {
+    let mut sums = [0_i64; FEATURES_MAX + 1];
+    for tree in trees {
+        let mut largest = [0; FEATURES_MAX + 1];
+        tree.each_leaf(|_, way| {
+            let mut shares = [0_i64; FEATURES_MAX + 1];
+            for (feature, step) in way {
+                shares[usize::from(*feature)] += step;
+            }
+            for (largest, share) in largest.iter_mut().zip(shares) {
+                *largest = share.abs().max(*largest);
+            }
+        });
+        for (sum, largest) in sums.iter_mut().zip(largest) {
+            *sum += largest;
+        }
+    }
+    sums
 }

@@ -61,4 +61,23 @@ impl TreePlain {
         }
         open.is_empty().then_some(deepest)
     }
+
+    /// Tells every leaf from left to right: its value, and the features asked on the way to it with what each step adds to
+    /// the mean. The nodes must be one tree.
+    pub(super) fn each_leaf(&self, mut tell: impl FnMut(i32, &[(u8, i64)])) {
+        let mut way = Vec::new();
+        // Nodes still to come: where, how deep, the feature asked above and the value there.
+        let mut open: Vec<_> = self.nodes.first().map(|root| (0, 0, 0, root.value)).into_iter().collect();
+        while let Some((at, depth, asked, above)) = open.pop() {
+            let Some(node) = self.nodes.get(at) else { continue };
+            way.truncate(depth);
+            way.push((asked, i64::from(node.value) - i64::from(above)));
+            if node.right == 0 {
+                tell(node.value, &way);
+            } else {
+                open.push((node.right as usize, depth + 1, node.feature, node.value));
+                open.push((at + 1, depth + 1, node.feature, node.value));
+            }
+        }
+    }
 }

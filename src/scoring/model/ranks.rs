@@ -49,15 +49,25 @@ impl Ladder {
         self.scales
     }
 
+    /// How many thresholds there are.
+    pub(super) fn len(&self) -> usize {
+        self.thresholds.len()
+    }
+
+    /// The place of a threshold.
+    pub(super) fn position(&self, threshold: f64) -> usize {
+        self.thresholds.partition_point(|known| *known < threshold)
+    }
+
     /// The scale and the place of a threshold.
     pub(super) fn place(&self, threshold: f64) -> (usize, u8) {
-        let place = self.thresholds.partition_point(|known| *known < threshold);
+        let place = self.position(threshold);
         (self.first + place / PLACES, (place % PLACES) as u8)
     }
 
-    /// Writes a value's ranks: on each scale, how many of its thresholds are at or below the value.
+    /// A value's rank: how many thresholds are at or below it.
     #[inline]
-    pub(super) fn rank<const S: usize>(&self, value: Option<f64>, ranks: &mut Scales<S>) {
+    pub(super) fn rank(&self, value: Option<f64>) -> usize {
         let value = value.filter(|value| value.is_finite()).unwrap_or(self.fill);
         let mut at = 0;
         for level in &self.levels {
@@ -65,6 +75,13 @@ impl Ladder {
                 |block: &[f64; BLOCK]| block.iter().map(|threshold| u64::from(*threshold <= value)).sum::<u64>();
             at = at * BLOCK + level.get(at).map_or(0, below) as usize;
         }
+        at
+    }
+
+    /// Writes a value's ranks: on each scale, how many of its thresholds are at or below the value.
+    #[inline]
+    pub(super) fn write_ranks<const S: usize>(&self, value: Option<f64>, ranks: &mut Scales<S>) {
+        let at = self.rank(value);
         for (scale, rank) in ranks.iter_mut().skip(self.first).take(self.scales).enumerate() {
             *rank = at.saturating_sub(scale * PLACES).min(PLACES) as u8;
         }
@@ -85,18 +102,18 @@ mod tests {
             values.extend(thresholds.iter().flat_map(|at| [at.next_down(), *at, at.next_up()]));
             for value in values {
                 let mut ranks = [0; 64];
-                ladder.rank(Some(value), &mut ranks);
+                ladder.write_ranks(Some(value), &mut ranks);
                 let expected = thresholds.partition_point(|threshold| *threshold <= value);
                 let told: usize = ranks.iter().map(|rank| usize::from(*rank)).sum();
-                assert_eq!(told, expected, "{value} among {count}");
+                assert_eq!((told, ladder.rank(Some(value))), (expected, expected), "{value} among {count}");
                 for threshold in &thresholds {
                     let (scale, place) = ladder.place(*threshold);
                     assert_eq!(ranks[scale] > place, *threshold <= value, "{value} at {threshold} among {count}");
                 }
             }
             let (mut missing, mut filled) = ([0; 64], [0; 64]);
-            ladder.rank(None, &mut missing);
-            ladder.rank(Some(-1e9), &mut filled);
+            ladder.write_ranks(None, &mut missing);
+            ladder.write_ranks(Some(-1e9), &mut filled);
             assert_eq!(missing, filled);
         }
     }

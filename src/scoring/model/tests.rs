@@ -67,7 +67,9 @@ fn grow_of<T>(
 /// Trees whose values are of any size, for which contributions are walked back up; or small, so that their paths are kept.
 fn any_trees() -> impl Strategy<Value = Vec<TreePlain>> {
     let choice = (prop::bool::weighted(0.8), 0..3_u8, 0..GRID.len(), -(1_i32 << 30) + 1..1 << 30);
-    let tree = prop::collection::vec(choice, 0..300).prop_map(|choices| {
+    // Trees of few leaves are told by sets, others are walked: there are both.
+    let choices = prop_oneof![prop::collection::vec(choice.clone(), 0..31), prop::collection::vec(choice, 0..300)];
+    let tree = choices.prop_map(|choices| {
         let mut nodes = Vec::new();
         grow(&mut choices.into_iter(), 0, &mut nodes);
         TreePlain { nodes }
@@ -139,13 +141,18 @@ proptest! {
     }
 }
 
-/// More thresholds than nodes of two bytes can name.
+/// More thresholds than nodes of two bytes can name; and small trees, of more thresholds than there is room for sets.
 #[test]
 fn ensembles_of_many_thresholds_answer_as_their_trees() {
+    check_many(270, usize::MAX, 256 * 255);
+    check_many(2_000, 15, 2_000 * 7);
+}
+
+fn check_many(trees_made: usize, choices_max: usize, distinct_min: usize) {
     let mut threshold = 0_u32;
     let mut trees = Vec::new();
-    for _ in 0..270 {
-        let choices = (0..).map(|_| {
+    for _ in 0..trees_made {
+        let choices = (0..choices_max).map(|_| {
             // An odd number times what wraps round: every threshold once, in no order.
             threshold = threshold.wrapping_add(1);
             (true, (threshold % 3) as u8, threshold.wrapping_mul(2_654_435_761), (threshold % 1_000) as i32)
@@ -155,7 +162,7 @@ fn ensembles_of_many_thresholds_answer_as_their_trees() {
         trees.push(TreePlain { nodes });
     }
     let distinct = trees.iter().flat_map(|tree| &tree.nodes).filter(|node| node.right != 0).count();
-    assert!(distinct > 256 * 255, "{distinct}");
+    assert!(distinct > distinct_min, "{distinct}");
     let plain = Plain::Ensemble(EnsemblePlain { base: 3, trees: trees.clone() });
     let model = Model::read(&write(&header(3), &plain)).unwrap();
     for row in 0..200_u32 {
