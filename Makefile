@@ -32,6 +32,8 @@ clippy:
 
 # One seed, so that the gate answers the same for the same tree; PROPTEST_RNG_SEED= tries other streams.
 tests: export PROPTEST_RNG_SEED ?= 20260101
+# As many simulated runs with faults as that time holds.
+tests: export SIMULATION_SECONDS ?= 90
 tests: broker
 	$(CARGO) $(TESTS) --locked
 

@@ -208,6 +208,7 @@ impl Reader {
                     self.begin(name);
                     if next.is_some_and(|next| next <= self.after_sequence.saturating_add(1))
                         && let Some(known) = self.known.get(name)
+                        && is_as_long(storage, known)
                     {
                         // Everything in it is held already.
                         self.found.files.push(known.clone());
@@ -394,6 +395,13 @@ impl Reader {
         }
         true
     }
+}
+
+/// Whether a file is as long as it was. One that has grown may hold more, whatever number the next one has: a power cut
+/// can leave the name of a file whose records never were, and what is written afterwards passes that number.
+fn is_as_long<S: Storage>(storage: &mut S, known: &FileInfo) -> bool {
+    let last = known.bytes.saturating_sub(1);
+    storage.read_from(&known.name, last).is_ok_and(|rest| last + rest.len() as u64 == known.bytes)
 }
 
 /// What replaying did with the records.
