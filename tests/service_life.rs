@@ -94,6 +94,70 @@ async fn nothing_received_goes_unanswered() {
     assert!(gavel.wait_exit().success());
 }
 
+/// A broker says that it is about to stop, and there is another. Requests keep coming by that one: each is answered, and
+/// once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_listens_at_another_broker_before_it_leaves_one() {
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let routes = [free(), free()];
+    let [leaving, staying] = [0, 1].map(|own: usize| {
+        Broker::start_with(
+            &format!(
+                "server_name: n{own}\nlame_duck_duration: \"30s\"\nlame_duck_grace_period: \"10s\"\n\
+                 cluster {{ name: c, listen: 127.0.0.1:{}, routes: [nats://127.0.0.1:{}] }}\n",
+                routes[own],
+                routes[1 - own]
+            ),
+            0,
+        )
+    });
+    let client = staying.client().await;
+    let mut hello = leaving.client().await.subscribe("hello").await.unwrap();
+    // Until the servers have found each other: a client learns of other servers as it connects.
+    while tokio::time::timeout(Duration::from_millis(20), hello.next()).await.is_err() {
+        client.publish("hello", "".into()).await.unwrap();
+    }
+    let gavel = Gavel::start_with(leaving.url(), "", &[]);
+    gavel.wait_ready();
+    while client.request("fraud.v1.score.p1.c_1", transaction(0).into()).await.is_err() {}
+    let mut answers = client.subscribe("answers.*").await.unwrap();
+    client.flush().await.unwrap();
+    let mut answered = vec![0_u32; 10_001];
+    let mut sent = 0;
+    while sent < 10_000 {
+        for _ in 0..25 {
+            sent += 1;
+            let (reply, body) = (format!("answers.{sent}"), transaction(sent));
+            client.publish_with_reply("fraud.v1.score.p1.c_1", reply, body.into()).await.unwrap();
+        }
+        if sent == 2_000 {
+            let pid = leaving.pid().to_string();
+            assert!(std::process::Command::new("kill").args(["-USR2", &pid]).status().unwrap().success());
+        }
+        // It goes on until the service has gone over, however long that takes.
+        if sent == 9_000 && !gavel.log().contains("the broker that stops is left") {
+            sent -= 25;
+        }
+        while let Ok(Some(answer)) = tokio::time::timeout(Duration::from_millis(1), answers.next()).await {
+            assert!(answer.status.is_none(), "nobody listens");
+            let number: usize = answer.subject.rsplit('.').next().unwrap().parse().unwrap();
+            answered[number] += 1;
+        }
+    }
+    gavel.wait_metric("gavel_nats_reconnects_total", "", 1.0);
+    leaving.kill();
+    while let Ok(Some(answer)) = tokio::time::timeout(Duration::from_secs(1), answers.next()).await {
+        let number: usize = answer.subject.rsplit('.').next().unwrap().parse().unwrap();
+        answered[number] += 1;
+    }
+    let unanswered = (1..=10_000).filter(|number| answered[*number] == 0).count();
+    assert_eq!(unanswered, 0);
+    // What was sent again is answered again; everything else once.
+    let twice = (1..=8_975).filter(|number| answered[*number] > 1).count();
+    assert_eq!(twice, 0);
+    assert_eq!(wait_for("readiness", || gavel.get("/readyz")).0, 200);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_wrong_password_or_a_missing_permission_is_told_at_once() {
     let broker = Broker::start_with(

@@ -5,7 +5,7 @@ does what it must not.
     make broker && cargo build && tools/faults.py [--gavel target/debug/gavel] [--only WORD]
 
 Disks that fill up and become read-only are small tmpfs mounts, which need root; without it they are left out and said to
-be. Numbers of milliseconds are of one run on one machine. It changes no clock: jumping ones are in tests/faults.rs.
+be; the clock that jumps needs Debian's `faketime`. Numbers of milliseconds are of one run on one machine.
 """
 
 import argparse
@@ -91,8 +91,8 @@ def stored(port, stream, subject):
 class Processor:
     """Asks at a rate, each transaction once, and notes what became of each."""
 
-    def __init__(self, port, rate=200, deadline_ms=None, name="p"):
-        self.nats, self.rate, self.deadline_ms, self.name = Nats(port), rate, deadline_ms, name
+    def __init__(self, port, rate=200, deadline_ms=None, name="p", is_live=False):
+        self.nats, self.rate, self.deadline_ms, self.name, self.is_live = Nats(port), rate, deadline_ms, name, is_live
         self.sent, self.answers, self.is_over = {}, {}, False
         self.nats.subscribe(f"r.{name}.*", self.take)
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -116,8 +116,8 @@ class Processor:
             if self.deadline_ms:
                 headers["Fraud-Deadline"] = int(time.time() * 1000) + self.deadline_ms
             with contextlib.suppress(OSError):
-                self.nats.publish(f"fraud.v1.score.{self.name}.c_{number % 50}", transaction(f"q-{number}", number),
-                                  f"r.{self.name}.{number}", headers)
+                body = transaction(f"q-{number}", number, int(time.time() * 1000) if self.is_live else None)
+                self.nats.publish(f"fraud.v1.score.{self.name}.c_{number % 50}", body, f"r.{self.name}.{number}", headers)
             time.sleep(1 / self.rate)
 
     def end(self, patience=3.0):
@@ -135,17 +135,17 @@ class Processor:
         return counts
 
 
-def transaction(name, number):
-    return json.dumps({"id": name, "time": EVENT_MS + number, "card": f"c_{number % 50}", "amount": 100 + number,
+def transaction(name, number, time_ms=None):
+    return json.dumps({"id": name, "time": time_ms or EVENT_MS + number, "card": f"c_{number % 50}", "amount": 100 + number,
                        "currency": "EUR"}).encode()
 
 
-def fill(port, count, pause=0.0, until=60.0):
+def fill(port, count, pause=0.0, until=60.0, first=0):
     """Publishes to the stream one by one until each is stored; gives the longest wait for that in milliseconds."""
     nats, stored, longest = Nats(port), threading.Event(), 0.0
     said = []
     nats.subscribe("s.*", lambda subject, headers, body: (said.append(body), stored.set()))
-    for number in range(count):
+    for number in range(first, first + count):
         since = time.monotonic()
         while True:
             stored.clear()
@@ -185,10 +185,10 @@ class Server:
 
 
 class Gavel:
-    """A service without model, with the starter rules."""
+    """A service with no rules, and without model unless flags say otherwise."""
 
-    def __init__(self, folder, ports, config="", prefix=()):
-        self.folder = pathlib.Path(folder)
+    def __init__(self, folder, ports, config="", prefix=(), flags=("--model", "none"), env=None):
+        self.folder, self.flags, self.env = pathlib.Path(folder), flags, env
         (self.folder / "rules").mkdir(exist_ok=True)
         (self.folder / "gavel.toml").write_text(config)
         self.url = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
@@ -198,8 +198,8 @@ class Gavel:
     def start(self):
         log = open(self.folder / "log", "ab")
         self.process = subprocess.Popen(
-            [*self.prefix, GAVEL, "serve", "--nats", self.url, "--http", f"127.0.0.1:{self.http}", "--model", "none"],
-            cwd=self.folder, stdout=log, stderr=log)
+            [*self.prefix, GAVEL, "serve", "--nats", self.url, "--http", f"127.0.0.1:{self.http}", *self.flags],
+            cwd=self.folder, stdout=log, stderr=log, env={**os.environ, **(self.env or {})})
 
     def ready(self):
         return get(self.http, "/readyz") is not None
@@ -337,11 +337,13 @@ def lame_duck(folder):
     servers[0].process.wait(timeout=30)
     time.sleep(1)
     counts = processor.end()
-    moved = "going to another" in gavel.log()
+    moved = "the broker that stops is left" in gavel.log()
+    wait("the same count", lambda: gavel.metric("gavel_verdicts_total") == counts["verdict"])
+    repeated = gavel.metric("gavel_duplicates_total")
     gavel.end()
     servers[1].end()
-    assert moved and "unanswered" not in counts, (moved, counts)
-    return f"it goes to the other; of requests sent meanwhile: {said(counts)}"
+    assert moved and set(counts) == {"verdict"} and not repeated, (moved, counts, repeated)
+    return f"it listens at the other before it leaves this one; requests sent meanwhile: {said(counts)}, each once"
 
 
 def leader_killed(folder):
@@ -391,6 +393,40 @@ def leader_killed(folder):
     return (f"storing in the stream stalls for {result['longest']} ms at most; of 300 transactions of the stream {once} "
             f"have their verdict stored, each once; requests sent meanwhile over another broker: {said(counts)}; of their "
             f"verdicts {copies} copies are stored (those are published without asking)")
+
+
+def clock_jumps(folder):
+    """The wall clock jumps an hour ahead, back, and an hour behind (libfaketime)"""
+    library = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    shift = pathlib.Path(folder) / "shift"
+    shift.write_text("+0\n")
+    env = {"LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(shift), "FAKETIME_NO_CACHE": "1",
+           "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    broker = Server(folder, config=jetstream(folder))
+    gavel = Gavel(folder, [broker.port], STREAM, env=env)
+    gavel.wait_ready()
+    wait("reading", lambda: gavel.metric("gavel_stream_reading"))
+    told, sent = [], 0
+    for name, seconds in (("an hour ahead", 3_600), ("right again", 0), ("an hour behind", -3_600)):
+        (pathlib.Path(folder) / "shift.new").write_text(f"{seconds:+d}\n")
+        os.replace(pathlib.Path(folder) / "shift.new", shift)
+        with_deadline = Processor(broker.port, deadline_ms=500, name="d" + str(len(told)), is_live=True)
+        without = Processor(broker.port, name="n" + str(len(told)))
+        fill(broker.port, 20, pause=0.05, first=sent)
+        sent += 20
+        counts = [with_deadline.end(), without.end()]
+        assert all("unanswered" not in count for count in counts) and set(counts[1]) == {"verdict"}, counts
+        told.append(f"{name}: with deadlines and times of now {said(counts[0])}, with neither {said(counts[1])}")
+    wait("the verdicts of the stream", lambda: stored(broker.port, "FRAUD-VERDICTS", "fraud.v1.verdict.s.>") == sent)
+    ready, failing = gavel.ready(), gavel.metric("gavel_journal_failing")
+    gavel.end()
+    gavel.start()
+    gavel.wait_ready()
+    lost = gavel.metric("gavel_journal_lost_total") + gavel.metric("gavel_journal_damage_total")
+    gavel.end()
+    broker.end()
+    assert ready and failing == 0 and lost == 0, (ready, failing, lost)
+    return "; ".join(told) + f"; all {sent} of the stream have their verdict, connections stay, a restart finds all"
 
 
 @contextlib.contextmanager
@@ -501,8 +537,8 @@ def main():
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     GAVEL = arguments.gavel.resolve()
-    faults = [service_stopped, broker_stopped, slow_subscriber, lame_duck, leader_killed, disk_full, not_permitted,
-              stream_disk_full]
+    faults = [service_stopped, broker_stopped, slow_subscriber, lame_duck, leader_killed, clock_jumps, disk_full,
+              not_permitted, stream_disk_full]
     need_root = {disk_full, not_permitted, stream_disk_full}
     failed = 0
     print("| fault | seen |\n|---|---|")
@@ -511,6 +547,9 @@ def main():
             continue
         if fault in need_root and os.geteuid() != 0:
             print(f"| {fault.__doc__} | not run: it needs root |", flush=True)
+            continue
+        if fault is clock_jumps and not any(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")):
+            print(f"| {fault.__doc__} | not run: it needs Debian's `faketime` |", flush=True)
             continue
         folder = tempfile.mkdtemp(prefix="gavel-fault-")
         try:

@@ -67,6 +67,7 @@ pub struct Answering {
     pace: Pace,
     /// How many answers leave together.
     together: usize,
+    leaving: std::time::Duration,
     answered: u64,
     payload_max_bytes: usize,
     latest: Latest,
@@ -121,6 +122,7 @@ impl Answering {
             voice,
             pace: Pace::default(),
             together: 1,
+            leaving: std::time::Duration::ZERO,
             answered: 0,
             payload_max_bytes,
             latest,
@@ -193,9 +195,10 @@ impl Answering {
         self.keeper.tick(self.scorer.release(), now_ms, out);
     }
 
-    /// Says how many answers are about to leave together: the first waits for the last.
-    pub fn begin(&mut self, together: usize) {
-        self.together = together.max(1);
+    /// Says how many answers are about to leave together, for the first waits for the last, and how long it takes from
+    /// there until they are written to the broker.
+    pub fn begin(&mut self, together: usize, leaving: std::time::Duration) {
+        (self.together, self.leaving) = (together.max(1), leaving);
     }
 
     /// Hands the counts over.
@@ -217,9 +220,7 @@ impl Answering {
             return now.instant;
         }
         if deadline_ms(request).is_some_and(|deadline_ms| now.unix_ms > deadline_ms) {
-            let message = "the deadline had passed before the message was looked at";
-            let refusal = Refusal::of(RefusalClass::PastDeadline, "past_deadline", message);
-            self.refuse(kind, request, &refusal, now.instant - arrived, out);
+            self.refuse(kind, request, &past_deadline(), now.instant - arrived, out);
             return now.instant;
         }
         if let Some(refusal) = self.keeper.refusal() {
@@ -255,9 +256,33 @@ impl Answering {
                 self.tally.message(kind);
                 let refusal =
                     Refusal::of(RefusalClass::Overloaded, "overloaded", "the queue is full, send it again later");
+                let before = out.len();
                 self.refuse(kind, request, &refusal, std::time::Duration::ZERO, out);
+                out.put_off(before);
             }
         }
+    }
+
+    /// Refuses a message that would wait for longer than its deadline allows. Whether it did.
+    pub fn shed_late(
+        &mut self,
+        kind: Kind,
+        request: &Message,
+        now: Moment,
+        wait: std::time::Duration,
+        out: &mut Outbox,
+    ) -> bool {
+        let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let Some(deadline_ms) = deadline_ms(request).filter(|_| kind != Kind::Discovery) else { return false };
+        if now.unix_ms.saturating_add(wait_ms) <= deadline_ms || self.is_answered(request) {
+            return false;
+        }
+        self.tally.message(kind);
+        let refusal = if now.unix_ms > deadline_ms { past_deadline() } else { no_time() };
+        let before = out.len();
+        self.refuse(kind, request, &refusal, std::time::Duration::ZERO, out);
+        out.put_off(before);
+        true
     }
 
     fn score(
@@ -353,10 +378,8 @@ impl Answering {
         // The deadline's own millisecond still counts.
         let left_ms = deadline_ms.saturating_sub(now.unix_ms).saturating_add(1);
         let left = std::time::Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
-        self.pace.tier(left, self.together + beside).ok_or_else(|| {
-            let message = "the time to the deadline is too short for any answer, send it again later";
-            Refusal::of(RefusalClass::Overloaded, "no_time", message)
-        })
+        let left = left.saturating_sub(self.leaving);
+        self.pace.tier(left, self.together + beside).ok_or_else(no_time)
     }
 
     /// Takes in an outcome, a label or a list change.
@@ -414,6 +437,16 @@ impl Answering {
         let (headers, body) = refused(refusal, took);
         out.publish(reply.clone(), headers, body.into());
     }
+}
+
+fn past_deadline() -> Refusal {
+    let message = "the deadline had passed before the message was looked at";
+    Refusal::of(RefusalClass::PastDeadline, "past_deadline", message)
+}
+
+fn no_time() -> Refusal {
+    let message = "the time to the deadline is too short for any answer, send it again later";
+    Refusal::of(RefusalClass::Overloaded, "no_time", message)
 }
 
 /// The answer that is a refusal.
@@ -518,7 +551,7 @@ fn reply(request: &Message, body: Bytes, is_repeated: bool, took: std::time::Dur
 }
 
 /// A message's deadline. One that is no number is none.
-fn deadline_ms(request: &Message) -> Option<i64> {
+pub fn deadline_ms(request: &Message) -> Option<i64> {
     request.headers.as_ref()?.get(DEADLINE)?.as_str().parse().ok()
 }
 

@@ -1,11 +1,18 @@
 //! The connection to the broker as the configuration asks for it. What goes over it is not known here.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    path::PathBuf,
+    sync::atomic::Ordering,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Request, RequestErrorKind};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Subscriber};
 use futures_util::StreamExt as _;
 use rand::RngExt as _;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::config::{Authentication, NatsConfig};
 
@@ -15,8 +22,10 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 const INBOX: &str = "_INBOX.gavel";
 /// Events that may wait for the session.
 const EVENTS_MAX: usize = 256;
-/// The pause between two looks at whether a subscription has ended.
-const RETRY: Duration = Duration::from_millis(20);
+/// How often a message to oneself is sent until it is back.
+const ECHO_EVERY: Duration = Duration::from_millis(100);
+/// How long it may take. One that is not permitted never comes.
+pub const ECHO_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause before the second attempt to connect; it doubles from there.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause: a broker that comes back is found within this.
@@ -167,36 +176,68 @@ pub fn pause(attempt: usize) -> Duration {
     doubled.min(PAUSE_MAX).mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-/// Waits until the server has dealt with everything that was sent so far. `subject` is one that the client may listen
-/// to; what comes on it meanwhile is dropped.
-///
-/// The end of a subscription is the one thing that a server confirms through this client.
-pub async fn round_trip(client: &Client, subject: String) -> io::Result<()> {
-    let mut probe = client.subscribe(subject).await.map_err(io::Error::other)?;
-    probe.drain().await.map_err(io::Error::other)?;
-    while probe.next().await.is_some() {}
-    Ok(())
+/// A message to oneself. Once it is back, the server has dealt with everything that this client had sent before, and all
+/// that the server had sent until then has been read.
+pub struct Echo {
+    client: Client,
+    subject: String,
+    back: Subscriber,
 }
 
-/// Blocks this thread until nobody listens to a subject any more, as another connection sees it, or until `patience` is
-/// over: `false`.
-pub fn wait_unheard(config: &NatsConfig, subject: &str, patience: Duration) -> bool {
-    let watch = async {
-        let Ok(Broker { client, .. }) = connect(config, "gavel-end").await else { return false };
-        loop {
-            let request = Request::new().timeout(Some(RETRY));
-            match client.send_request(subject.to_owned(), request).await {
-                Err(error) if error.kind() == RequestErrorKind::NoResponders => return true,
-                Ok(_) | Err(_) => tokio::time::sleep(RETRY).await,
+impl Echo {
+    /// Sends it.
+    pub async fn send(client: &Client) -> io::Result<Self> {
+        let subject = client.new_inbox();
+        let back = client.subscribe(subject.clone()).await.map_err(io::Error::other)?;
+        let echo = Self { client: client.clone(), subject, back };
+        echo.send_again().await?;
+        Ok(echo)
+    }
+
+    /// Sends it once more: it may have been lost with a connection.
+    pub async fn send_again(&self) -> io::Result<()> {
+        let connection = connection_number(&self.client).to_string();
+        self.client.publish(self.subject.clone(), connection.into()).await.map_err(io::Error::other)
+    }
+
+    /// Whether it is back, over the connection that there is now.
+    pub fn poll_back(&mut self, context: &mut Context<'_>) -> bool {
+        let now = connection_number(&self.client).to_string();
+        while let Poll::Ready(Some(message)) = self.back.poll_next_unpin(context) {
+            if message.payload == now {
+                return true;
             }
         }
-    };
-    // A thread that runs one runtime cannot run another.
-    let of_its_own = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-        runtime.block_on(async { tokio::time::timeout(patience, watch).await.ok() })
-    };
-    std::thread::scope(|scope| scope.spawn(of_its_own).join()).is_ok_and(|unheard| unheard == Some(true))
+        false
+    }
+}
+
+fn connection_number(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed)
+}
+
+/// Waits until the server has dealt with everything that was sent so far; `false` where it does not say so in time.
+pub async fn round_trip(client: &Client) -> io::Result<bool> {
+    let mut echo = Echo::send(client).await?;
+    let began = Instant::now();
+    while began.elapsed() < ECHO_TIMEOUT {
+        let back = poll_fn(|context| if echo.poll_back(context) { Poll::Ready(()) } else { Poll::Pending });
+        if timeout(ECHO_EVERY, back).await.is_ok() {
+            return Ok(true);
+        }
+        echo.send_again().await?;
+    }
+    tracing::warn!(subject = echo.subject, "the broker does not hand a message on to its sender");
+    Ok(false)
+}
+
+/// Ends a subscription at the server, and at the server alone: what it had sent before is still taken in.
+///
+/// A client that ends a subscription forgets it, and drops what is on its way to it. One that is to end after so many
+/// messages it keeps until they have come; a server does not read a number of more than nine digits, and ends the
+/// subscription at once.
+pub async fn end_at_server(subscriber: &mut Subscriber) -> io::Result<()> {
+    subscriber.unsubscribe_after(u64::MAX).await.map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Messages on their way to the broker, kept until the client takes them. It sends nothing by itself.
 
+use std::collections::VecDeque;
+
 use async_nats::{HeaderMap, HeaderValue, Subject, message::OutboundMessage};
 use bytes::Bytes;
 
@@ -9,6 +11,8 @@ use super::ledger::Settled;
 #[derive(Default)]
 pub struct Outbox {
     waiting: Vec<OutboundMessage>,
+    /// What goes out only where nothing else does.
+    put_off: VecDeque<OutboundMessage>,
     settled: Vec<Settled>,
 }
 
@@ -17,6 +21,21 @@ impl Outbox {
     pub fn publish(&mut self, subject: Subject, headers: HeaderMap, payload: Bytes) {
         let headers = (!headers.is_empty()).then_some(headers);
         self.waiting.push(OutboundMessage { subject, reply: None, payload, headers });
+    }
+
+    /// Lets everything after the first so many messages go out only where nothing else does.
+    pub fn put_off(&mut self, after: usize) {
+        self.put_off.extend(self.waiting.drain(after.min(self.waiting.len())..));
+    }
+
+    /// How many messages are put off.
+    pub fn put_off_len(&self) -> usize {
+        self.put_off.len()
+    }
+
+    /// Takes out the first message that was put off.
+    pub fn take_put_off(&mut self) -> Option<OutboundMessage> {
+        self.put_off.pop_front()
     }
 
     /// Adds a message that was made elsewhere, if there is one.

@@ -1,11 +1,14 @@
-//! How long each tier takes, as measured, and which one the time that is left has room for. It reads no clock.
+//! How long each tier takes, as measured, and which one the time that is left has room for; how long the queue takes
+//! while there is one. It reads no clock.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::scoring::verdict::Tier;
 
 /// How much a new measure counts against those before.
 const WEIGHT: f64 = 0.05;
+/// The same for a turn of the thread, which is many messages.
+const TURN_WEIGHT: f64 = 0.2;
 /// How many deviations above the mean are reckoned with.
 const DEVIATIONS: f64 = 4.0;
 
@@ -47,9 +50,98 @@ impl Pace {
     }
 }
 
+/// How fast the queue is worked off, with all that is done beside answering. Of a queue that was empty a moment ago
+/// nothing is known.
+#[derive(Default)]
+pub struct Throughput {
+    message_s: Option<f64>,
+}
+
+impl Throughput {
+    /// Takes in how long a turn took in which so many were answered, and more were waiting at its end.
+    pub fn measure(&mut self, took: Duration, answered: usize) {
+        if answered > 0 {
+            let took_s = took.as_secs_f64() / answered as f64;
+            let before_s = self.message_s.unwrap_or(took_s);
+            self.message_s = Some(before_s + TURN_WEIGHT * (took_s - before_s));
+        }
+    }
+
+    /// How long what comes now waits behind so many.
+    pub fn wait(&self, waiting: usize) -> Duration {
+        Duration::from_secs_f64(self.message_s.unwrap_or_default() * waiting as f64)
+    }
+}
+
+/// How long it takes from handing over what was said until the client writes it. One message at a time is watched.
+#[derive(Default)]
+pub struct Leaving {
+    watched: Option<(u64, Instant)>,
+    took_s: f64,
+}
+
+impl Leaving {
+    /// So many messages have been handed over, and so many of them written.
+    pub fn look(&mut self, handed: u64, written: u64, now: Instant) {
+        let Some((number, since)) = self.watched else {
+            self.watched = (handed > written).then_some((handed, now));
+            return;
+        };
+        let took_s = (now - since).as_secs_f64();
+        if written >= number {
+            self.took_s += TURN_WEIGHT * (took_s - self.took_s);
+            self.watched = None;
+        } else {
+            // It takes at least as long as it has taken already.
+            self.took_s = self.took_s.max(took_s);
+        }
+    }
+
+    /// How long it took of late.
+    pub fn takes(&self) -> Duration {
+        Duration::from_secs_f64(self.took_s)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leaving_takes_as_long_as_it_took() {
+        let (mut leaving, start) = (Leaving::default(), Instant::now());
+        let mut look = |handed, written, at_ms| {
+            leaving.look(handed, written, start + Duration::from_millis(at_ms));
+            leaving.takes().as_millis()
+        };
+        // (handed over, written, when, what it takes then)
+        let cases = [
+            (0, 0, 0, 0),
+            (10, 0, 0, 0),
+            (20, 9, 30, 30),
+            (20, 10, 40, 32),
+            (20, 20, 50, 32),
+            (30, 20, 60, 32),
+            (30, 30, 60, 25),
+        ];
+        for (handed, written, at_ms, expected_ms) in cases {
+            assert_eq!(look(handed, written, at_ms), expected_ms, "{handed} {written} {at_ms}");
+        }
+    }
+
+    #[test]
+    fn a_queue_takes_as_long_as_it_took() {
+        let mut throughput = Throughput::default();
+        assert_eq!(throughput.wait(1_000), Duration::ZERO, "nothing is known yet");
+        throughput.measure(Duration::from_millis(4), 0);
+        assert_eq!(throughput.wait(1_000), Duration::ZERO, "nothing was answered");
+        throughput.measure(Duration::from_millis(1), 100);
+        assert_eq!(throughput.wait(1_000), Duration::from_millis(10));
+        for _ in 0..100 {
+            throughput.measure(Duration::from_millis(4), 100);
+        }
+        assert_eq!(throughput.wait(1_000).as_millis(), 40);
+    }
 
     #[test]
     fn the_fullest_tier_that_fits_is_chosen() {

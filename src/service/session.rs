@@ -1,6 +1,9 @@
 //! One client's life, on the scoring thread: subscribe, take, answer, publish, end. Here all subscriptions become one
 //! order, and that is the order in which messages are answered.
 
+mod clock;
+mod listening;
+mod moving;
 mod succession;
 
 use std::{
@@ -10,27 +13,27 @@ use std::{
     pin::pin,
     sync::{Arc, atomic::Ordering, mpsc::SyncSender},
     task::{Context, Poll},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use async_nats::{
-    Client, Event, HeaderMap, ServerError, Subject, Subscriber, client::traits::Publisher as _, connection,
+    Client, Event, HeaderMap, Message, ServerError, Subject, client::traits::Publisher as _, connection,
     message::OutboundMessage,
 };
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use tokio::{
     sync::{mpsc, watch},
     time::{Interval, MissedTickBehavior, interval, timeout},
 };
 
 use super::{
-    answering::{Answering, Moment},
+    answering::{self, Answering},
     broker::{self, Broker},
     handover::{Latest, Refill, Refilled, Swapped},
     link::{StreamLink, Streamed},
     metrics::Metrics,
     outbox::Outbox,
+    pace::{Leaving, Throughput},
     queue::{Queue, Received},
     subjects::Kind,
 };
@@ -38,10 +41,21 @@ use crate::{
     config::NatsConfig,
     scoring::{release::Release, transaction::ListChange},
 };
+use clock::Clock;
+use listening::Listening;
+use moving::{Moving, Twice};
 
 /// Messages answered between two looks at the subscriptions: some 200 µs of work, so that what arrives is stamped, and
 /// refused where there is no room for it, while it is fresh.
 const SLICE_MESSAGES: usize = 64;
+/// Answering takes as much time as taking in what comes, but at most this at a stretch.
+const STRETCH_MAX: Duration = Duration::from_millis(10);
+/// Refusals that may be put off; beyond that the client drops what comes, and says so.
+const OWED_MAX: usize = 1 << 18;
+/// How many of them go out at a stretch.
+const PUT_OFF_SLICE: usize = 256;
+/// They wait while so many messages are not written yet: what is answered leaves after what was handed over before.
+const UNWRITTEN_MAX: u64 = 512;
 /// Messages of the stream that are answered in one turn, while no request waits: they take as long as a request may be
 /// made to wait for them.
 const STREAM_SLICE_MESSAGES: usize = 16;
@@ -51,10 +65,6 @@ const STREAM_SLICE_BUSY_MESSAGES: usize = 4;
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often counts are handed over and the connection is looked after.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a server may take to end the subscriptions.
-const UNHEARD_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long it may take from there, at least, until what it had for them lies in this machine's socket.
-const LAST_ARRIVALS: Duration = Duration::from_millis(100);
 /// How long the end may take. A broker that does not answer must not keep the service from stopping.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for the client to close the connection once the broker has everything.
@@ -156,22 +166,20 @@ impl Work {
     }
 }
 
-/// One subscription.
-struct Inbox {
-    kind: Kind,
-    subscriber: Subscriber,
-    has_ended: bool,
-}
-
 struct Session<'w> {
-    client: Client,
+    listening: Listening,
     events: mpsc::Receiver<Event>,
     work: &'w mut Work,
-    inboxes: Vec<Inbox>,
     is_connected: bool,
     /// Since when nothing new is listened to, and only what was received is answered.
     ending: Option<Instant>,
-    is_leaving: bool,
+    moving: Moving,
+    /// When it last stopped answering.
+    rested: Instant,
+    throughput: Throughput,
+    leaving: Leaving,
+    /// What has come over two servers, while there are two.
+    twice: Option<Twice>,
     end: Option<End>,
     connects: u64,
     published: u64,
@@ -184,13 +192,16 @@ pub async fn serve(broker: Broker, work: &mut Work) -> End {
     let mut ticker = interval(TICK);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut session = Session {
-        client,
+        listening: Listening::none(client),
         events,
         work,
-        inboxes: Vec::new(),
         is_connected: false,
         ending: None,
-        is_leaving: false,
+        moving: Moving::default(),
+        rested: Instant::now(),
+        throughput: Throughput::default(),
+        leaving: Leaving::default(),
+        twice: None,
         end: None,
         connects: 1,
         published: 0,
@@ -219,73 +230,96 @@ impl Session<'_> {
             if let Some(end) = self.end.take() {
                 return Ok(end);
             }
-            // Without a connection nothing is answered: what is too old by the time there is one has its deadline.
-            if self.is_connected {
-                self.answer_slice();
-                self.answer_stream();
-            }
-            let now_ms = self.work.now_ms();
-            self.work.answering.commit(now_ms, &mut self.work.outbox);
-            self.publish().await?;
+            self.answer().await?;
             if let Some(end) = self.advance().await? {
                 return Ok(end);
             }
-            if !self.work.queue.is_empty() || !self.work.streamed.is_empty() {
+            if self.is_behind() {
                 // The connection lives on this thread too: it reads and writes only when this task lets it.
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    async fn subscribe(&mut self) -> io::Result<()> {
+    /// What is listened to.
+    fn wanted(&self) -> Vec<(Kind, String)> {
         let mut wanted: Vec<_> = self.work.answering.subjects().listened().into();
-        let discovery = self.work.answering.discovery();
-        wanted.extend(discovery.subjects().into_iter().map(|subject| (Kind::Discovery, subject)));
-        let probe = discovery.own_subject();
-        self.inboxes.clear();
-        for (kind, subject) in wanted {
-            let subscriber = self.client.subscribe(subject).await.map_err(io::Error::other)?;
-            self.inboxes.push(Inbox { kind, subscriber, has_ended: false });
-        }
-        // Whoever waits for this service may send once it says that it is ready.
-        timeout(DRAIN_TIMEOUT, broker::round_trip(&self.client, probe)).await.unwrap_or(Ok(()))
+        let subjects = self.work.answering.discovery().subjects();
+        wanted.extend(subjects.into_iter().map(|subject| (Kind::Discovery, subject)));
+        wanted
+    }
+
+    async fn subscribe(&mut self) -> io::Result<()> {
+        self.listening = Listening::begin(self.listening.client.clone(), self.wanted()).await?;
+        self.published = self.written();
+        Ok(())
+    }
+
+    /// Whether something waits that has come.
+    fn is_behind(&self) -> bool {
+        let Work { queue, streamed, outbox, .. } = &*self.work;
+        !queue.is_empty() || !streamed.is_empty() || outbox.put_off_len() > 0
+    }
+
+    /// Messages that the client has written.
+    fn written(&self) -> u64 {
+        self.listening.client.statistics().out_messages.load(Ordering::Relaxed)
     }
 
     /// Takes what has come, carries out commands, ticks; waits only when there is nothing to do.
     async fn wait(&mut self) {
+        let mut was_idle = false;
         poll_fn(|context| {
             let mut is_busy = self.poll_events(context);
+            is_busy |= self.poll_moving(context);
             is_busy |= self.poll_inboxes(context);
             is_busy |= self.poll_stream(context);
             is_busy |= self.poll_commands(context);
-            is_busy |= !self.work.outbox.is_empty() || (self.is_connected && !self.work.queue.is_empty());
+            let Work { queue, outbox, .. } = &*self.work;
+            let is_behind = !queue.is_empty() || outbox.put_off_len() > 0;
+            is_busy |= !outbox.is_empty() || (self.is_connected && is_behind);
+            was_idle |= !is_busy;
             if is_busy { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-    }
-
-    /// Takes what the subscriptions hold into the queue, one subscription after the other; refuses what there is no
-    /// room for.
-    fn poll_inboxes(&mut self, context: &mut Context<'_>) -> bool {
-        let mut is_busy = false;
-        let mut stamp = None;
-        let Work { answering, queue, outbox, .. } = &mut *self.work;
-        for Inbox { kind, subscriber, has_ended } in &mut self.inboxes {
-            while !*has_ended && let Poll::Ready(next) = subscriber.poll_next_unpin(context) {
-                is_busy = true;
-                let Some(message) = next else {
-                    *has_ended = true;
-                    break;
-                };
-                let arrived = *stamp.get_or_insert_with(Instant::now);
-                if queue.has_room(message.length) {
-                    queue.push(Received { kind: *kind, message, arrived });
-                } else {
-                    answering.shed(*kind, &message, outbox);
-                }
+        if was_idle {
+            // What was measured while there was much to do says nothing of now.
+            self.rested = Instant::now();
+            if self.written() >= self.published {
+                self.leaving = Leaving::default();
             }
         }
-        is_busy
+    }
+
+    /// Takes what the subscriptions hold into the queue; refuses what there is no room for.
+    fn poll_inboxes(&mut self, context: &mut Context<'_>) -> bool {
+        let Self { listening, moving, twice, work, throughput, leaving, .. } = self;
+        let Work { answering, queue, outbox, .. } = &mut **work;
+        let (mut stamp, mut clock) = (None, None);
+        let mut take = |kind, message: Message, is_of_old| {
+            if twice.as_mut().is_some_and(|twice| twice.is_copy(&message, is_of_old)) {
+                return;
+            }
+            let arrived = *stamp.get_or_insert_with(Instant::now);
+            if !queue.has_room(message.length) {
+                return answering.shed(kind, &message, outbox);
+            }
+            // What would be looked at too late is told so now, and takes no time from the others.
+            if queue.len() > SLICE_MESSAGES && answering::deadline_ms(&message).is_some() {
+                let now = clock.get_or_insert_with(Clock::read).moment();
+                if answering.shed_late(kind, &message, now, throughput.wait(queue.len()) + leaving.takes(), outbox) {
+                    return;
+                }
+            }
+            queue.push(Received { kind, message, arrived });
+        };
+        let mut is_busy = false;
+        if let Moving::Parting(parting) = moving {
+            is_busy = parting.poll(context, |kind, message| take(kind, message, true));
+        }
+        // Until it has moved, what it listens to is what it will leave.
+        let is_of_old = matches!(moving, Moving::Going(_) | Moving::There(_));
+        is_busy | listening.poll(context, |kind, message| take(kind, message, is_of_old))
     }
 
     /// Takes what the stream has for the next turn. Its messages wait where they are kept anyway: nothing is refused for
@@ -322,7 +356,7 @@ impl Session<'_> {
         }
         if self.ticker.poll_tick(context).is_ready() {
             self.watch_connection();
-            let waiting = self.published.saturating_sub(self.client.statistics().out_messages.load(Ordering::Relaxed));
+            let waiting = self.published.saturating_sub(self.written());
             let now_ms = self.work.now_ms();
             if let Some(stream) = &self.work.stream {
                 self.work.answering.confirm(stream.confirmed_record());
@@ -342,7 +376,7 @@ impl Session<'_> {
             let metrics = &self.work.metrics;
             match event {
                 Event::Connected | Event::Disconnected => self.watch_connection(),
-                Event::LameDuckMode => self.is_leaving = true,
+                Event::LameDuckMode => self.want_to_move(),
                 Event::SlowConsumer(_) | Event::ServerError(ServerError::SlowConsumer(_)) => {
                     metrics.slow_consumer.inc();
                     tracing::error!("messages were not taken fast enough, and some are lost");
@@ -375,14 +409,12 @@ impl Session<'_> {
 
     /// Takes over what the client knows of its connection: events may be lost, this is not.
     fn watch_connection(&mut self) {
-        let is_connected = self.client.connection_state() == connection::State::Connected;
-        let connects = self.client.statistics().connects.load(Ordering::Relaxed);
+        let is_connected = self.listening.client.connection_state() == connection::State::Connected;
+        let connects = self.listening.client.statistics().connects.load(Ordering::Relaxed);
         let Work { metrics, answering, state, .. } = &mut *self.work;
         metrics.reconnects.inc_by(connects.saturating_sub(self.connects));
         if is_connected && (!self.is_connected || connects > self.connects) {
-            let info = self.client.server_info();
-            answering.limit_payload(self.client.max_payload());
-            tracing::info!(server = format!("{}:{}", info.host, info.port), version = info.version, "connected");
+            greet(&self.listening.client, answering);
         } else if !is_connected && self.is_connected {
             tracing::warn!("the connection broke");
         }
@@ -395,19 +427,50 @@ impl Session<'_> {
         state.send_if_modified(|state| mem::replace(state, now.clone()) != now);
     }
 
-    /// Answers the next messages of the queue.
-    fn answer_slice(&mut self) {
+    /// Answers for as long as it took to take in what came: more than can be answered may come, and refusing all of it
+    /// must not take the time of those that are answered.
+    async fn answer(&mut self) -> io::Result<()> {
+        let began = Instant::now();
+        let stretch = (began - self.rested).min(STRETCH_MAX);
+        let mut answered = 0;
+        loop {
+            // Without a connection nothing is answered: what is too old by the time there is one has its deadline.
+            if self.is_connected {
+                answered += self.answer_slice();
+                self.answer_stream();
+            }
+            let now_ms = self.work.now_ms();
+            self.work.answering.commit(now_ms, &mut self.work.outbox);
+            self.publish().await?;
+            if !self.is_connected || self.work.queue.is_empty() || began.elapsed() >= stretch {
+                break;
+            }
+        }
+        let now = Instant::now();
+        if self.work.queue.is_empty() {
+            self.throughput = Throughput::default();
+        } else {
+            self.throughput.measure(now - self.rested, answered);
+        }
+        self.rested = now;
+        Ok(())
+    }
+
+    /// Answers the next messages of the queue, and says how many.
+    fn answer_slice(&mut self) -> usize {
         let Work { answering, queue, outbox, .. } = &mut *self.work;
-        if queue.is_empty() {
-            return;
+        let slice = queue.len().min(SLICE_MESSAGES);
+        if slice == 0 {
+            return 0;
         }
         let mut clock = Clock::read();
-        answering.begin(queue.len().min(SLICE_MESSAGES));
-        for _ in 0..SLICE_MESSAGES {
+        answering.begin(slice, self.leaving.takes());
+        for _ in 0..slice {
             let Some(received) = queue.pop() else { break };
             let done = answering.answer(&received, clock.moment(), outbox);
             clock.advance(done);
         }
+        slice
     }
 
     /// Takes in the next messages of the stream, after the requests that had arrived before them.
@@ -431,19 +494,29 @@ impl Session<'_> {
                 stream.settle(settled);
             }
         }
-        if self.work.outbox.is_empty() {
-            return Ok(());
+        if !self.work.outbox.is_empty() {
+            let mut messages = self.work.outbox.exchange(Vec::with_capacity(2 * SLICE_MESSAGES));
+            self.published += messages.len() as u64;
+            for message in messages.drain(..) {
+                self.publish_one(message).await?;
+            }
         }
-        let mut messages = self.work.outbox.exchange(Vec::with_capacity(2 * SLICE_MESSAGES));
-        self.published += messages.len() as u64;
-        for message in messages.drain(..) {
+        let written = self.written();
+        self.leaving.look(self.published, written, Instant::now());
+        // What was put off takes the room that is left.
+        for _ in 0..PUT_OFF_SLICE {
+            if self.published.saturating_sub(written) >= UNWRITTEN_MAX && !self.work.queue.is_empty() {
+                break;
+            }
+            let Some(message) = self.work.outbox.take_put_off() else { break };
+            self.published += 1;
             self.publish_one(message).await?;
         }
         Ok(())
     }
 
     async fn publish_one(&mut self, message: OutboundMessage) -> io::Result<()> {
-        let client = self.client.clone();
+        let client = self.listening.client.clone();
         let mut taken = pin!(client.publish_message(message));
         let since = Instant::now();
         let taken = poll_fn(|context| {
@@ -451,6 +524,10 @@ impl Session<'_> {
                 return Poll::Ready(Ok(taken));
             }
             self.poll_commands(context);
+            // What comes meanwhile would be dropped by the client once that holds too much of it.
+            if self.work.outbox.put_off_len() < OWED_MAX {
+                self.poll_inboxes(context);
+            }
             if self.work.is_draining && since.elapsed() > DRAIN_TIMEOUT {
                 return Poll::Ready(Err(not_in_time()));
             }
@@ -471,22 +548,19 @@ impl Session<'_> {
                 if !self.is_connected {
                     return Err(io::Error::new(io::ErrorKind::NotConnected, "there is no connection"));
                 }
-                self.stop_listening().await?;
-            } else if self.is_leaving {
-                // Where there is no other server, this one is of use until its end.
-                self.is_leaving = self.client.server_pool().await.is_ok_and(|servers| servers.len() > 1);
-                if self.is_leaving {
-                    tracing::warn!("the broker is about to stop; going to another");
-                    self.stop_listening().await?;
-                }
+                self.ending = Some(Instant::now());
+                self.watch_connection();
+                in_time(self.listening.end()).await?;
+            } else {
+                self.go_on_moving().await?;
             }
             return Ok(None);
         };
         if since.elapsed() > DRAIN_TIMEOUT {
             return Err(not_in_time());
         }
-        let is_waited_for = !self.work.queue.is_empty() || !self.work.streamed.is_empty();
-        if !self.inboxes.iter().all(|inbox| inbox.has_ended) || is_waited_for {
+        let has_ended = self.finish_moving().await? & self.listening.has_ended().await?;
+        if !has_ended || self.is_behind() {
             return Ok(None);
         }
         if let Some(stream) = &self.work.stream {
@@ -498,95 +572,28 @@ impl Session<'_> {
         let now_ms = self.work.now_ms();
         self.work.answering.finish(now_ms, &mut self.work.outbox);
         self.publish().await?;
-        // The server confirms it only after everything that was published before.
-        let probe = self.work.answering.discovery().own_subject();
-        in_time(broker::round_trip(&self.client, probe)).await?;
-        if self.work.is_draining {
-            self.client.drain().await.map_err(io::Error::other)?;
-            // The broker has everything; this is only for the sake of a proper farewell.
-            let _ = timeout(CLOSE_TIMEOUT, async {
-                while self.events.recv().await.is_some_and(|event| event != Event::Closed) {}
-            })
-            .await;
-            return Ok(Some(End::Drained));
-        }
-        self.client.force_reconnect().await.map_err(io::Error::other)?;
-        (self.is_leaving, self.ending) = (false, None);
-        self.subscribe().await?;
-        self.watch_connection();
-        Ok(None)
-    }
-
-    /// Ends the subscriptions, so that nothing new comes after what is on its way.
-    ///
-    /// The client forgets a draining subscription at its connection's next turn, and drops what comes for it after
-    /// that. The connection lives on this thread, so it gets that turn only once the server has ended the
-    /// subscriptions and everything that it had sent lies in the socket.
-    async fn stop_listening(&mut self) -> io::Result<()> {
-        self.ending = Some(Instant::now());
-        self.watch_connection();
-        let Self { client, inboxes, .. } = self;
-        let ended = async {
-            client.flush().await.map_err(io::Error::other)?;
-            for inbox in inboxes {
-                inbox.subscriber.drain().await.map_err(io::Error::other)?;
-            }
-            Ok(())
-        };
-        in_time(ended).await?;
-        one_turn().await;
-        let own = self.work.answering.discovery().own_subject();
-        let asked = Instant::now();
-        if !broker::wait_unheard(&self.work.nats, &own, UNHEARD_TIMEOUT) {
-            tracing::warn!("the broker did not confirm in time that it sends nothing more");
-        }
-        // A broker that took longer to say so also takes longer to hand on what it had.
-        std::thread::sleep(LAST_ARRIVALS.max(asked.elapsed()));
-        Ok(())
+        in_time(broker::round_trip(&self.listening.client)).await?;
+        self.listening.client.drain().await.map_err(io::Error::other)?;
+        // The broker has everything; this is only for the sake of a proper farewell.
+        let _ = timeout(CLOSE_TIMEOUT, async {
+            while self.events.recv().await.is_some_and(|event| event != Event::Closed) {}
+        })
+        .await;
+        Ok(Some(End::Drained))
     }
 }
 
-/// Lets every other task of this thread that is ready run once, without a look at the sockets.
-async fn one_turn() {
-    let mut is_over = false;
-    poll_fn(|context| {
-        if mem::replace(&mut is_over, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+/// Takes in what a server says of itself.
+fn greet(client: &Client, answering: &mut Answering) {
+    let info = client.server_info();
+    answering.limit_payload(client.max_payload());
+    tracing::info!(server = format!("{}:{}", info.host, info.port), version = info.version, "connected");
 }
 
-async fn in_time(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(DRAIN_TIMEOUT, work).await.unwrap_or_else(|_| Err(not_in_time()))
 }
 
 fn not_in_time() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the broker did not take the last answers in time")
-}
-
-/// The wall clock, asked once a slice, and carried on by the monotonic one.
-struct Clock {
-    start: Instant,
-    start_unix_ms: i64,
-    now: Instant,
-}
-
-impl Clock {
-    fn read() -> Self {
-        let start = Instant::now();
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start, start_unix_ms: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX), now: start }
-    }
-
-    fn moment(&self) -> Moment {
-        let passed_ms = i64::try_from((self.now - self.start).as_millis()).unwrap_or(i64::MAX);
-        Moment { instant: self.now, unix_ms: self.start_unix_ms.saturating_add(passed_ms) }
-    }
-
-    fn advance(&mut self, now: Instant) {
-        self.now = now;
-    }
 }

@@ -6,10 +6,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use async_nats::{Client, Message, Subject, Subscriber};
+use async_nats::{
+    Client, HeaderMap, HeaderName, HeaderValue, Message, Subscriber, client::traits::Publisher as _,
+    message::OutboundMessage,
+};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::Notify;
 
@@ -20,6 +23,7 @@ use super::{
 };
 use crate::{
     config::NatsConfig,
+    scoring::verdict::Tier,
     service::client::{self, ClientError},
 };
 
@@ -28,6 +32,10 @@ use crate::{
 const WINDOW: u64 = 256;
 /// Moments of sending that a connection remembers. An answer later than so many requests counts as none.
 const REMEMBERED: usize = 1 << 20;
+/// The header with the latest moment at which an answer is still of use, in Unix milliseconds.
+const DEADLINE: HeaderName = HeaderName::from_static("Fraud-Deadline");
+/// What stands before a verdict's tier.
+const TIER: &[u8] = b"\"tier\":\"";
 /// How long to wait for answers once everything is sent.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -64,6 +72,8 @@ pub(super) struct Course {
     pub(super) connections: u64,
     /// Whether latencies are kept by second too.
     pub(super) by_second: bool,
+    /// How long after its moment a request is still to be answered.
+    pub(super) deadline: Option<Duration>,
 }
 
 /// What came of a run.
@@ -71,14 +81,45 @@ pub(super) struct Outcome {
     pub(super) sent: u64,
     pub(super) answered: u64,
     pub(super) refused: u64,
+    pub(super) kept: Kept,
     pub(super) began: SystemTime,
     pub(super) elapsed: Duration,
     pub(super) latencies: Latencies,
 }
 
+/// What came of deadlines.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kept {
+    /// Answers that came after their deadline.
+    pub(super) late: u64,
+    /// Answers by tier, as `Tier::ALL` has them.
+    pub(super) tiers: [u64; Tier::ALL.len()],
+}
+
+impl Kept {
+    fn take(&mut self, body: &[u8], is_late: bool) {
+        self.late += u64::from(is_late);
+        // Of a card's holder or a merchant there is nothing in a verdict that could look like this.
+        let said = body.windows(TIER.len()).rposition(|bytes| bytes == TIER).map(|at| &body[at + TIER.len()..]);
+        let tier = |tier: &Tier| said.is_some_and(|said| said.starts_with(tier.name().as_bytes()));
+        if let Some(place) = Tier::ALL.iter().position(tier) {
+            self.tiers[place] += 1;
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.late += other.late;
+        for (sum, more) in self.tiers.iter_mut().zip(other.tiers) {
+            *sum += more;
+        }
+    }
+}
+
 /// What a connection's sender and receiver share.
 struct Shared {
     start: Instant,
+    began: SystemTime,
+    deadline: Option<Duration>,
     /// For each request of the last `REMEMBERED` the nanosecond it was meant to be sent at, plus one; 0 once answered.
     meant_ns: Vec<AtomicU64>,
     sent: AtomicU64,
@@ -91,13 +132,14 @@ struct Shared {
 struct Received {
     answered: u64,
     refused: u64,
+    kept: Kept,
     last_ns: u64,
     latencies: Latencies,
 }
 
 /// Sends, and waits for the answers.
 pub(super) async fn run(nats: &NatsConfig, messages: &Arc<Messages>, course: Course) -> Result<Outcome, ClientError> {
-    let Course { rate, ramp_from, arrivals, duration, connections, by_second } = course;
+    let Course { rate, ramp_from, arrivals, duration, connections, by_second, deadline } = course;
     let mut clients = Vec::new();
     for _ in 0..connections {
         clients.push(client::connect(nats, "gavel-load").await?);
@@ -108,6 +150,8 @@ pub(super) async fn run(nats: &NatsConfig, messages: &Arc<Messages>, course: Cou
     for (first, client) in (0_u64..).zip(clients) {
         let shared = Arc::new(Shared {
             start,
+            began,
+            deadline,
             meant_ns: (0..REMEMBERED).map(|_| AtomicU64::new(0)).collect(),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -140,13 +184,14 @@ pub(super) async fn run(nats: &NatsConfig, messages: &Arc<Messages>, course: Cou
         if let Ok(received) = receiver.await {
             total.answered += received.answered;
             total.refused += received.refused;
+            total.kept.add(&received.kept);
             total.last_ns = total.last_ns.max(received.last_ns);
             total.latencies.add(&received.latencies);
         }
     }
     let elapsed = Duration::from_nanos(total.last_ns).max(duration);
-    let Received { answered, refused, latencies, .. } = total;
-    Ok(Outcome { sent, answered, refused, began, elapsed, latencies })
+    let Received { answered, refused, kept, latencies, .. } = total;
+    Ok(Outcome { sent, answered, refused, kept, began, elapsed, latencies })
 }
 
 struct Sender {
@@ -172,8 +217,8 @@ impl Sender {
                 continue;
             }
             let now_ns = self.shared.nanoseconds();
-            let (subject, reply, body) = self.prepare(sent, now_ns, &mut scratch);
-            if self.client.publish_with_reply(subject, reply, body).await.is_err() {
+            let message = self.prepare(sent, now_ns, &mut scratch);
+            if self.client.publish_message(message).await.is_err() {
                 break;
             }
             sent += 1;
@@ -191,8 +236,8 @@ impl Sender {
             if !wait.is_zero() {
                 std::thread::sleep(wait);
             }
-            let (subject, reply, body) = self.prepare(sent, meant.as_nanos() as u64, &mut scratch);
-            let mut publish = std::pin::pin!(self.client.publish_with_reply(subject, reply, body));
+            let message = self.prepare(sent, meant.as_nanos() as u64, &mut scratch);
+            let mut publish = std::pin::pin!(self.client.publish_message(message));
             // It waits only where the client's own queue is full; the moment it was meant for stays.
             let published = match publish.as_mut().now_or_never() {
                 Some(published) => published,
@@ -206,10 +251,17 @@ impl Sender {
         runtime.block_on(self.finish(sent))
     }
 
-    fn prepare(&self, sent: u64, meant_ns: u64, scratch: &mut Vec<u8>) -> (Subject, Subject, bytes::Bytes) {
-        let (subject, body) = self.messages.message(self.first + sent * self.step, scratch);
+    fn prepare(&self, sent: u64, meant_ns: u64, scratch: &mut Vec<u8>) -> OutboundMessage {
+        let (subject, payload) = self.messages.message(self.first + sent * self.step, scratch);
         self.shared.meant_ns[sent as usize % REMEMBERED].store(meant_ns + 1, Ordering::Release);
-        (subject, Subject::from(format!("{}.{sent}", self.inbox)), body)
+        let headers = self.shared.deadline.map(|deadline| {
+            let at = self.shared.began + Duration::from_nanos(meant_ns) + deadline;
+            let unix_ms = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+            let mut headers = HeaderMap::new();
+            headers.insert(DEADLINE, HeaderValue::from(u64::try_from(unix_ms).unwrap_or(u64::MAX)));
+            headers
+        });
+        OutboundMessage { subject, reply: Some(format!("{}.{sent}", self.inbox).into()), payload, headers }
     }
 
     async fn finish(self, sent: u64) -> u64 {
@@ -251,7 +303,7 @@ async fn receive(mut answers: Subscriber, shared: Arc<Shared>, by_second: bool) 
 
 impl Received {
     fn new(by_second: bool) -> Self {
-        Self { answered: 0, refused: 0, last_ns: 0, latencies: Latencies::new(by_second) }
+        Self { answered: 0, refused: 0, kept: Kept::default(), last_ns: 0, latencies: Latencies::new(by_second) }
     }
 
     fn take(&mut self, answer: &Message, shared: &Shared) {
@@ -265,8 +317,12 @@ impl Received {
         if answer.status.is_some() || answer.headers.as_ref().is_some_and(error) {
             self.refused += 1;
         } else {
+            let latency_ns = now_ns.saturating_sub(meant_ns).max(1);
             self.answered += 1;
-            self.latencies.record(meant_ns, now_ns.saturating_sub(meant_ns).max(1));
+            self.latencies.record(meant_ns, latency_ns);
+            if let Some(deadline) = shared.deadline {
+                self.kept.take(&answer.payload, u128::from(latency_ns) > deadline.as_nanos());
+            }
         }
         self.last_ns = now_ns;
     }

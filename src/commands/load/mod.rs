@@ -20,7 +20,7 @@ use serde::Serialize;
 
 pub(super) use self::body::push_rest;
 use self::{
-    generator::{Course, Outcome, Rate},
+    generator::{Course, Kept, Outcome, Rate},
     messages::Messages,
     schedule::Arrivals,
 };
@@ -61,6 +61,9 @@ pub struct LoadArguments {
     /// Requests per second at the beginning, growing evenly to --rate
     #[arg(long, value_name = "R", value_parser = ramp_from)]
     ramp_from: Option<f64>,
+    /// Give each request so long: its `Fraud-Deadline`, counted from the moment it is meant to be sent at
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    deadline: Option<u64>,
     /// File to write an HDR interval log to: nanoseconds, a histogram for each second
     #[arg(long, value_name = "FILE")]
     hdr: Option<PathBuf>,
@@ -94,6 +97,18 @@ struct Report {
     elapsed_s: f64,
     answered_per_s: f64,
     latency_us: Latency,
+    /// With `--deadline` only.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    deadlines: Option<Deadlines>,
+}
+
+/// How answers kept their deadline, and in which tiers.
+#[derive(Debug, Serialize)]
+struct Deadlines {
+    late: u64,
+    full: u64,
+    rules_only: u64,
+    stand_in: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -176,6 +191,7 @@ async fn measure(arguments: &LoadArguments, config: &Config) -> Result<Report, S
         duration: Duration::from_secs_f64(arguments.seconds),
         connections: arguments.connections,
         by_second: arguments.hdr.is_some(),
+        deadline: arguments.deadline.map(Duration::from_millis),
     };
     let outcome = generator::run(&config.nats, &Arc::new(messages), course).await.map_err(|error| error.to_string())?;
     let unwritten = |path: &Path, error: io::Error| format!("{} cannot be written: {error}", path.display());
@@ -185,7 +201,7 @@ async fn measure(arguments: &LoadArguments, config: &Config) -> Result<Report, S
     if let Some(path) = &arguments.histogram {
         outcome.latencies.write_json(path).map_err(|error| unwritten(path, error))?;
     }
-    Ok(Report::new(&outcome))
+    Ok(Report::new(&outcome, arguments.deadline.is_some()))
 }
 
 fn config_file(config: &Config) -> Option<std::ffi::OsString> {
@@ -212,7 +228,8 @@ fn verdict_bytes(config: &Config, messages: &Messages) -> Option<usize> {
 }
 
 impl Report {
-    fn new(outcome: &Outcome) -> Self {
+    fn new(outcome: &Outcome, has_deadlines: bool) -> Self {
+        let Kept { late, tiers: [full, rules_only, stand_in] } = outcome.kept;
         let at = |quantile| outcome.latencies.all_ns.value_at_quantile(quantile) as f64 / 1e3;
         let seconds = outcome.elapsed.as_secs_f64();
         Self {
@@ -229,15 +246,21 @@ impl Report {
                 p999: at(0.999),
                 max: outcome.latencies.all_ns.max() as f64 / 1e3,
             },
+            deadlines: has_deadlines.then_some(Deadlines { late, full, rules_only, stand_in }),
         }
     }
 
     fn print(&self) {
-        let Self { sent, answered, refused, unanswered, elapsed_s, answered_per_s, latency_us } = self;
+        let Self { sent, answered, refused, unanswered, elapsed_s, answered_per_s, latency_us, deadlines } = self;
         let Latency { p50, p90, p99, p999, max } = latency_us;
         anstream::println!("sent {sent}, answered {answered}, refused {refused}, unanswered {unanswered}");
         anstream::println!("{answered_per_s:.0} answers a second over {elapsed_s:.1} s");
         anstream::println!("latency from the intended send time, in microseconds:");
         anstream::println!("  p50 {p50:.0}  p90 {p90:.0}  p99 {p99:.0}  p99.9 {p999:.0}  max {max:.0}");
+        if let Some(Deadlines { late, full, rules_only, stand_in }) = deadlines {
+            anstream::println!(
+                "after their deadline {late}; tiers: full {full}, rules_only {rules_only}, stand_in {stand_in}"
+            );
+        }
     }
 }
