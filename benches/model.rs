@@ -6,7 +6,7 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
 
-use std::{hint::black_box, path::PathBuf, time::Instant};
+use std::{hint::black_box, path::PathBuf};
 
 use gavel::{
     config::{Config, Flags, ModelChoice},
@@ -24,6 +24,8 @@ use gavel::{
     simulation::{RATES, Simulation, SimulationSettings},
 };
 
+#[path = "common/clock.rs"]
+mod clock;
 #[path = "common/mod.rs"]
 mod common;
 
@@ -74,7 +76,7 @@ fn tell(name: &str, model: &Model, rows: &[Row]) {
 fn median_us(rows: &[Row], mut score: impl FnMut(&Row) -> f64) -> f64 {
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
-            let begun = Clock::start();
+            let begun = clock::Clock::start();
             for row in rows {
                 black_box(score(black_box(row)));
             }
@@ -83,30 +85,6 @@ fn median_us(rows: &[Row], mut score: impl FnMut(&Row) -> f64) -> f64 {
         .collect();
     rounds.sort_by(f64::total_cmp);
     rounds[ROUNDS / 2]
-}
-
-/// The time that this thread was on a core, where Linux tells it: on a quiet machine that is the time that passes, and
-/// on a busy one not that of others. Elsewhere the time that passes.
-struct Clock {
-    on_core_ns: Option<f64>,
-    start: Instant,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self { on_core_ns: Self::on_core_ns(), start: Instant::now() }
-    }
-
-    fn elapsed_ns(&self) -> f64 {
-        match (self.on_core_ns, Self::on_core_ns()) {
-            (Some(then), Some(now)) => now - then,
-            _ => self.start.elapsed().as_nanos() as f64,
-        }
-    }
-
-    fn on_core_ns() -> Option<f64> {
-        std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split(' ').next()?.parse().ok()
-    }
 }
 
 fn unit(numbers: &mut common::Numbers) -> f64 {

@@ -1,5 +1,6 @@
 //! The whole path in one process: JSON bytes in, verdict bytes out, with starter rules, shipped model and simulated
-//! traffic, on one thread. Beside it, in the same run, JSON decode plus encode alone.
+//! traffic, on one thread, in the time that the thread was on a core. Beside it, in the same run, JSON decode plus encode
+//! alone.
 //!
 //! `cargo bench --bench pipeline`; with `-- --short` a fiftieth of it, for tools that count instructions.
 
@@ -19,6 +20,11 @@ use gavel::{
     simulation::{RATES, Simulation, SimulationSettings},
 };
 use hdrhistogram::Histogram;
+
+#[path = "common/clock.rs"]
+mod clock;
+
+use clock::Clock;
 
 /// Cards of the simulated stream.
 const CARDS: u32 = 20_000;
@@ -108,10 +114,10 @@ fn whole_path(mut scorer: Scorer, messages: &[Message], of_round: usize) -> (f64
     let mut latency = Histogram::new_with_max(1_000_000_000, 3).expect("three digits");
     let mut rounds = Vec::new();
     for (round, messages) in timed.chunks(of_round).enumerate() {
-        let start = Instant::now();
         if round + 1 < ROUNDS {
+            let clock = Clock::start();
             messages.iter().for_each(&mut answer);
-            rounds.push(start.elapsed().as_nanos() as f64 / messages.len() as f64 / 1e3);
+            rounds.push(clock.elapsed_ns() / messages.len() as f64 / 1e3);
         } else {
             // The last round asks the clock around each transaction, so it is not part of the throughput.
             for message in messages {
@@ -131,7 +137,7 @@ fn json_alone(scorer: &Scorer, messages: &[Message], of_round: usize) -> f64 {
     let verdict = Verdict { score: Some(0.012_345_678_9), ..Verdict::default() };
     let mut out = Vec::new();
     let rounds = messages.chunks(of_round).map(|messages| {
-        let start = Instant::now();
+        let clock = Clock::start();
         for message in messages {
             let route = Route { processor: message.processor, card: Some(&message.card) };
             let transaction =
@@ -140,7 +146,7 @@ fn json_alone(scorer: &Scorer, messages: &[Message], of_round: usize) -> f64 {
             verdict.encode(&transaction.id, &versions, &release.settings.schema, &mut out);
             black_box(&out);
         }
-        start.elapsed().as_nanos() as f64 / messages.len() as f64 / 1e3
+        clock.elapsed_ns() / messages.len() as f64 / 1e3
     });
     median(rounds.collect())
 }
