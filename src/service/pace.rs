@@ -89,15 +89,15 @@ impl Leaving {
         };
         let took_s = (now - since).as_secs_f64();
         if written >= number {
-            self.took_s += TURN_WEIGHT * (took_s - self.took_s);
             self.watched = None;
+            self.took_s = (self.took_s + WEIGHT * (took_s - self.took_s)).max(took_s);
         } else {
             // It takes at least as long as it has taken already.
             self.took_s = self.took_s.max(took_s);
         }
     }
 
-    /// How long it took of late.
+    /// How long it took of late: what took longest, forgotten slowly.
     pub fn takes(&self) -> Duration {
         Duration::from_secs_f64(self.took_s)
     }
@@ -119,10 +119,10 @@ mod tests {
             (0, 0, 0, 0),
             (10, 0, 0, 0),
             (20, 9, 30, 30),
-            (20, 10, 40, 32),
-            (20, 20, 50, 32),
-            (30, 20, 60, 32),
-            (30, 30, 60, 25),
+            (20, 10, 40, 40),
+            (20, 20, 50, 40),
+            (30, 20, 60, 40),
+            (30, 30, 60, 38),
         ];
         for (handed, written, at_ms, expected_ms) in cases {
             assert_eq!(look(handed, written, at_ms), expected_ms, "{handed} {written} {at_ms}");

@@ -4,22 +4,19 @@
 mod clock;
 mod listening;
 mod moving;
+mod publishing;
 mod succession;
 
 use std::{
     collections::VecDeque,
     future::poll_fn,
     io, mem,
-    pin::pin,
     sync::{Arc, atomic::Ordering, mpsc::SyncSender},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use async_nats::{
-    Client, Event, HeaderMap, Message, ServerError, Subject, client::traits::Publisher as _, connection,
-    message::OutboundMessage,
-};
+use async_nats::{Client, Event, HeaderMap, Message, ServerError, Subject, connection};
 use bytes::Bytes;
 use tokio::{
     sync::{mpsc, watch},
@@ -50,12 +47,8 @@ use moving::{Moving, Twice};
 const SLICE_MESSAGES: usize = 64;
 /// Answering takes as much time as taking in what comes, but at most this at a stretch.
 const STRETCH_MAX: Duration = Duration::from_millis(10);
-/// Refusals that may be put off; beyond that the client drops what comes, and says so.
-const OWED_MAX: usize = 1 << 18;
-/// How many of them go out at a stretch.
-const PUT_OFF_SLICE: usize = 256;
-/// They wait while so many messages are not written yet: what is answered leaves after what was handed over before.
-const UNWRITTEN_MAX: u64 = 512;
+/// How soon it is looked again whether there is room for them.
+const ROOM_EVERY: Duration = Duration::from_millis(1);
 /// Messages of the stream that are answered in one turn, while no request waits: they take as long as a request may be
 /// made to wait for them.
 const STREAM_SLICE_MESSAGES: usize = 16;
@@ -226,7 +219,12 @@ impl Session<'_> {
             if let Some(end) = self.end.take() {
                 return Ok(end);
             }
-            self.wait().await;
+            if self.work.outbox.put_off_len() > 0 {
+                // What was put off waits for room, which nobody tells of.
+                let _ = timeout(ROOM_EVERY, self.wait()).await;
+            } else {
+                self.wait().await;
+            }
             if let Some(end) = self.end.take() {
                 return Ok(end);
             }
@@ -261,11 +259,6 @@ impl Session<'_> {
         !queue.is_empty() || !streamed.is_empty() || outbox.put_off_len() > 0
     }
 
-    /// Messages that the client has written.
-    fn written(&self) -> u64 {
-        self.listening.client.statistics().out_messages.load(Ordering::Relaxed)
-    }
-
     /// Takes what has come, carries out commands, ticks; waits only when there is nothing to do.
     async fn wait(&mut self) {
         let mut was_idle = false;
@@ -276,8 +269,7 @@ impl Session<'_> {
             is_busy |= self.poll_stream(context);
             is_busy |= self.poll_commands(context);
             let Work { queue, outbox, .. } = &*self.work;
-            let is_behind = !queue.is_empty() || outbox.put_off_len() > 0;
-            is_busy |= !outbox.is_empty() || (self.is_connected && is_behind);
+            is_busy |= !outbox.is_empty() || (self.is_connected && !queue.is_empty());
             was_idle |= !is_busy;
             if is_busy { Poll::Ready(()) } else { Poll::Pending }
         })
@@ -484,61 +476,6 @@ impl Session<'_> {
         for message in streamed.drain(..slice.min(streamed.len())) {
             answering.take_streamed(&message, now, outbox);
         }
-    }
-
-    /// Hands over to the client what was said. A client that has no room makes scoring wait.
-    async fn publish(&mut self) -> io::Result<()> {
-        let settled = self.work.outbox.take_settled();
-        if let Some(stream) = &mut self.work.stream {
-            for settled in settled {
-                stream.settle(settled);
-            }
-        }
-        if !self.work.outbox.is_empty() {
-            let mut messages = self.work.outbox.exchange(Vec::with_capacity(2 * SLICE_MESSAGES));
-            self.published += messages.len() as u64;
-            for message in messages.drain(..) {
-                self.publish_one(message).await?;
-            }
-        }
-        let written = self.written();
-        self.leaving.look(self.published, written, Instant::now());
-        // What was put off takes the room that is left.
-        for _ in 0..PUT_OFF_SLICE {
-            if self.published.saturating_sub(written) >= UNWRITTEN_MAX && !self.work.queue.is_empty() {
-                break;
-            }
-            let Some(message) = self.work.outbox.take_put_off() else { break };
-            self.published += 1;
-            self.publish_one(message).await?;
-        }
-        Ok(())
-    }
-
-    async fn publish_one(&mut self, message: OutboundMessage) -> io::Result<()> {
-        let client = self.listening.client.clone();
-        let mut taken = pin!(client.publish_message(message));
-        let since = Instant::now();
-        let taken = poll_fn(|context| {
-            if let Poll::Ready(taken) = taken.as_mut().poll(context) {
-                return Poll::Ready(Ok(taken));
-            }
-            self.poll_commands(context);
-            // What comes meanwhile would be dropped by the client once that holds too much of it.
-            if self.work.outbox.put_off_len() < OWED_MAX {
-                self.poll_inboxes(context);
-            }
-            if self.work.is_draining && since.elapsed() > DRAIN_TIMEOUT {
-                return Poll::Ready(Err(not_in_time()));
-            }
-            Poll::Pending
-        })
-        .await?;
-        if let Err(error) = taken {
-            self.work.metrics.complaints.inc();
-            tracing::error!(%error, "an answer was not sent");
-        }
-        Ok(())
     }
 
     /// Goes towards the end, or to another server, once that is asked for.

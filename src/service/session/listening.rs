@@ -10,7 +10,7 @@ use async_nats::{Client, Message, Subscriber};
 use futures_util::StreamExt as _;
 
 use crate::service::{
-    broker::{self, ECHO_TIMEOUT, Echo},
+    broker::{self, ECHO_TRIES, Echo},
     subjects::Kind,
 };
 
@@ -29,7 +29,7 @@ enum Stage {
     /// What comes is taken.
     Open,
     /// The server sends nothing new; what it had sent is still on its way.
-    Closing { echo: Box<Echo>, since: Instant, asked: Instant },
+    Closing { echo: Box<Echo>, asked: Instant, tries: u32 },
     /// Everything has come; what is not taken yet is held here.
     HeardOut,
     /// The client has been told so.
@@ -88,20 +88,22 @@ impl Listening {
         for inbox in &mut self.inboxes {
             broker::end_at_server(&mut inbox.subscriber).await?;
         }
-        let now = Instant::now();
-        self.stage = Stage::Closing { echo: Box::new(Echo::send(&self.client).await?), since: now, asked: now };
+        let echo = Box::new(Echo::send(&self.client).await?);
+        self.stage = Stage::Closing { echo, asked: Instant::now(), tries: 1 };
         Ok(())
     }
 
     /// Goes on towards the end. Whether everything has been taken.
     pub(super) async fn has_ended(&mut self) -> io::Result<bool> {
-        if let Stage::Closing { echo, since, asked } = &mut self.stage {
-            if since.elapsed() > ECHO_TIMEOUT {
-                tracing::warn!("the broker did not confirm in time that it sends nothing more");
-                self.stage = Stage::HeardOut;
-            } else if asked.elapsed() > ASK_EVERY {
+        if let Stage::Closing { echo, asked, tries } = &mut self.stage
+            && asked.elapsed() > ASK_EVERY
+        {
+            if *tries < ECHO_TRIES {
                 echo.send_again().await?;
-                *asked = Instant::now();
+                (*asked, *tries) = (Instant::now(), *tries + 1);
+            } else {
+                tracing::warn!("the broker did not confirm that it sends nothing more");
+                self.stage = Stage::HeardOut;
             }
         }
         if matches!(self.stage, Stage::HeardOut) {
