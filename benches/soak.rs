@@ -82,8 +82,9 @@ fn main() {
 
         let start = Instant::now();
         let fingerprint = Fingerprint::of(&transaction.processor, &transaction.card, &transaction.id);
+        let known = registry.known(fingerprint);
         body.clear();
-        if registry.repeated(fingerprint, &transaction, &bench.windows, &mut body) != Repeat::New {
+        if registry.repeated(known, &transaction, &bench.windows, &mut body) != Repeat::New {
             continue;
         }
         let observed = bench.windows.observe(&transaction, Some(amount_minor), &filters, &mut bench.values);
@@ -94,7 +95,7 @@ fn main() {
         body.extend_from_slice(
             b",\"reasons\":[],\"fired\":[],\"tags\":[],\"tier\":\"full\",\"flags\":[],\"versions\":{}}",
         );
-        registry.remember(fingerprint, &transaction, Some(amount_minor), &observed, &bench.windows, &body);
+        registry.remember(known, &transaction, Some(amount_minor), &observed, &bench.windows, &body);
         slowest_ns = slowest_ns.max(start.elapsed().as_nanos());
 
         if number % (millions * MILLION / LINES) == 0 {

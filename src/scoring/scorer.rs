@@ -298,7 +298,8 @@ impl Scorer {
         let fingerprint = Fingerprint::of(&transaction.processor, &transaction.card, &transaction.id);
         self.fingerprint = fingerprint;
         self.body.clear();
-        match self.registry.repeated(fingerprint, transaction, &self.windows, &mut self.body) {
+        let known = self.registry.known(fingerprint);
+        match self.registry.repeated(known, transaction, &self.windows, &mut self.body) {
             Repeat::New => {}
             Repeat::Answered => return Output::Duplicate { body: &self.body },
             Repeat::Conflict => {
@@ -308,14 +309,7 @@ impl Scorer {
         }
         let observed = self.score(transaction, tier);
         self.verdict.encode(&transaction.id, &self.release.versions, &self.release.settings.schema, &mut self.body);
-        self.registry.remember(
-            fingerprint,
-            transaction,
-            self.seen.amount_base_minor,
-            &observed,
-            &self.windows,
-            &self.body,
-        );
+        self.registry.remember(known, transaction, self.seen.amount_base_minor, &observed, &self.windows, &self.body);
         Output::Verdict { body: &self.body, verdict: &self.verdict }
     }
 
@@ -332,7 +326,8 @@ impl Scorer {
         let mut observed = self.observe(transaction);
         (self.verdict.decision, self.verdict.score) = (decision, None);
         self.settle(transaction, &mut observed);
-        self.registry.remember(fingerprint, transaction, amount_base_minor, &observed, &self.windows, body);
+        let known = self.registry.known(fingerprint);
+        self.registry.remember(known, transaction, amount_base_minor, &observed, &self.windows, body);
     }
 
     /// The pipeline.

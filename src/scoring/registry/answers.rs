@@ -33,6 +33,8 @@ const FIRST_PHRASE: u8 = 3;
 /// By place and byte: a bit per phrase that has the byte there.
 const BEGINNINGS: [[u32; 256]; 3] = beginnings();
 const _: () = assert!(FIRST_PHRASE as usize + PHRASES.len() < 0x20);
+/// So many bytes may stand before the first quote of a phrase: what is sought are quotes, and few bytes before each.
+const BEFORE_QUOTE_MAX: usize = before_quote_max();
 
 /// The first byte of an answer: the body as it is.
 const VERBATIM: u8 = 0;
@@ -105,15 +107,17 @@ impl Endings {
         };
         out.push(AFTER_ID);
         let mut rest = &rest[..rest.len().saturating_sub(ending.len())];
-        while let Some(start) = rest.iter().position(|byte| matches!(byte, b'"' | b',' | b'}' | b']')) {
-            out.extend_from_slice(&rest[..start]);
-            rest = &rest[start..];
-            if let Some(phrase) = phrase_of(rest) {
+        let mut sought = 0;
+        while let Some(quote) = memchr::memchr(b'"', &rest[sought..]) {
+            let quote = sought + quote;
+            let first = sought.max(quote.saturating_sub(BEFORE_QUOTE_MAX));
+            let found = (first..=quote).find_map(|start| Some((start, phrase_of(&rest[start..])?)));
+            sought = quote + 1;
+            if let Some((start, phrase)) = found {
+                out.extend_from_slice(&rest[..start]);
                 out.push(FIRST_PHRASE + phrase as u8);
-                rest = &rest[PHRASES[phrase].len()..];
-            } else {
-                out.push(rest[0]);
-                rest = &rest[1..];
+                rest = &rest[start + PHRASES[phrase].len()..];
+                sought = 0;
             }
         }
         out.extend_from_slice(rest);
@@ -158,6 +162,20 @@ const fn beginnings() -> [[u32; 256]; 3] {
     masks
 }
 
+const fn before_quote_max() -> usize {
+    let mut max = 0;
+    let mut phrase = 0;
+    while phrase < PHRASES.len() {
+        let mut place = 0;
+        while PHRASES[phrase].as_bytes()[place] != b'"' {
+            place += 1;
+        }
+        max = if place > max { place } else { max };
+        phrase += 1;
+    }
+    max
+}
+
 /// The first phrase that some bytes begin with.
 fn phrase_of(bytes: &[u8]) -> Option<usize> {
     let [first, second, third] = *bytes.first_chunk()?;
@@ -175,7 +193,36 @@ fn phrase_of(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Phrases put in the place of text, looking at every byte.
+    fn phrased(mut rest: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        while let Some(first) = rest.first() {
+            let phrase = PHRASES.iter().position(|phrase| rest.starts_with(phrase.as_bytes()));
+            out.push(phrase.map_or(*first, |phrase| FIRST_PHRASE + phrase as u8));
+            rest = &rest[phrase.map_or(1, |phrase| PHRASES[phrase].len())..];
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn quotes_lead_to_every_phrase(pieces in proptest::collection::vec((0..PHRASES.len() + 8, 0..12_usize), 0..12)) {
+            const OTHERS: [&str; 8] = ["\"", "}", "]", ",", "],", "}],", "a, b", "limit 8"];
+            let mut text = String::new();
+            for (piece, cut) in pieces {
+                let piece = PHRASES.get(piece).copied().unwrap_or_else(|| OTHERS[piece - PHRASES.len()]);
+                text.push_str(&piece[..piece.len().saturating_sub(cut / 4 * cut).max(1)]);
+            }
+            let ending = "],\"versions\":{}}";
+            let (mut short, mut endings) = (Vec::new(), Endings::default());
+            endings.shorten(format!("{{\"id\":\"t{text}{ending}").as_bytes(), "t", &mut short);
+            prop_assert_eq!(&short[1..short.len() - 2], phrased(text.as_bytes()), "{}", text);
+        }
+    }
 
     #[test]
     fn bodies_come_back_to_the_byte() {

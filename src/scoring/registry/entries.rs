@@ -89,11 +89,10 @@ impl Entries {
         &mut self.chunks[place / CHUNK][place % CHUNK]
     }
 
-    /// Remembers a transaction; an older one of the same fingerprint is no longer found.
-    pub(super) fn push(&mut self, entry: Entry) -> u64 {
+    /// Remembers a transaction; `known` is what `find` gives for its fingerprint, and is no longer found.
+    pub(super) fn push(&mut self, entry: Entry, known: Option<u64>) -> u64 {
         let number = self.next;
         let fingerprint = entry.fingerprint;
-        let known = self.find(fingerprint);
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
             self.chunks.push_back(Vec::with_capacity(CHUNK));
         }
@@ -149,7 +148,9 @@ impl Entries {
             entries.chunks.push_back(chunk);
         }
         for _ in 0..count {
-            entries.push(Entry::load(stored)?);
+            let entry = Entry::load(stored)?;
+            let known = entries.find(entry.fingerprint);
+            entries.push(entry, known);
         }
         Ok(entries)
     }

@@ -31,6 +31,13 @@ use entries::{Entries, Entry};
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Fingerprint(u128);
 
+/// Whether the registry knows an identity, looked up once.
+#[derive(Clone, Copy)]
+pub struct Known {
+    fingerprint: Fingerprint,
+    number: Option<u64>,
+}
+
 /// Whether a transaction has been here before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
@@ -132,15 +139,20 @@ impl Registry {
         self.answers.set_bytes_max(settings.answers_max_bytes);
     }
 
+    /// The last transaction of an identity, wherever horizons are.
+    pub fn known(&self, fingerprint: Fingerprint) -> Known {
+        Known { fingerprint, number: self.entries.find(fingerprint) }
+    }
+
     /// Whether a transaction has been here before; if so, appends its first answer to `body`.
     pub fn repeated(
         &self,
-        fingerprint: Fingerprint,
+        known: Known,
         transaction: &Transaction<'_>,
         windows: &Windows,
         body: &mut Vec<u8>,
     ) -> Repeat {
-        let Some(number) = self.entries.find(fingerprint) else { return Repeat::New };
+        let Some(number) = known.number else { return Repeat::New };
         let entry = self.entries.get(number);
         let highest_ms = windows.highest().map_or(i64::MIN, super::time::Timestamp::unix_ms);
         if entry.time_ms < highest_ms.saturating_sub(self.settings.duplicates_ms) {
@@ -162,10 +174,10 @@ impl Registry {
     }
 
     /// Remembers a transaction with its answer. To be called for every transaction that was observed and answered,
-    /// after it was settled.
+    /// after it was settled and before another is remembered.
     pub fn remember(
         &mut self,
-        fingerprint: Fingerprint,
+        known: Known,
         transaction: &Transaction<'_>,
         amount_base_minor: Option<i64>,
         observed: &Observed,
@@ -175,8 +187,8 @@ impl Registry {
         let time_ms = transaction.time.unix_ms();
         self.highest_ms = windows.highest().map_or(time_ms, super::time::Timestamp::unix_ms);
         self.keep_ms = self.settings.duplicates_ms.max(windows.changeable_ms());
-        let number = self.entries.push(Entry {
-            fingerprint,
+        let entry = Entry {
+            fingerprint: known.fingerprint,
             time_ms,
             amount_minor: transaction.amount_minor,
             amount_base_minor,
@@ -188,7 +200,8 @@ impl Registry {
             label: LabelKind::Unknown,
             outcome: OutcomeState::Unknown,
             has_amounts: false,
-        });
+        };
+        let number = self.entries.push(entry, known.number);
         let mut short = std::mem::take(&mut self.short);
         self.endings.shorten(body, &transaction.id, &mut short);
         let answer = self.answers.push(&short, number, time_ms);

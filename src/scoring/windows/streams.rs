@@ -307,8 +307,9 @@ impl Pair {
     /// A transaction on both sides, as a scorer takes it through.
     pub(super) fn observe(&mut self, transaction: &Transaction<'static>) -> Result<Seen, TestCaseError> {
         let fingerprint = Fingerprint::of(&transaction.processor, &transaction.card, &transaction.id);
+        let remembered = self.registry.known(fingerprint);
         self.body.clear();
-        let repeat = self.registry.repeated(fingerprint, transaction, &self.windows, &mut self.body);
+        let repeat = self.registry.repeated(remembered, transaction, &self.windows, &mut self.body);
         let before = match repeat {
             Repeat::New => Before::No,
             Repeat::Answered => Before::Same(self.body.clone()),
@@ -355,7 +356,7 @@ impl Pair {
             prop_assert!(self.forgets || found == self.twin.parent(transaction).is_some());
         }
         self.windows.settle(&mut observed.places, &settled);
-        self.registry.remember(fingerprint, transaction, base, &observed, &self.windows, body.as_bytes());
+        self.registry.remember(remembered, transaction, base, &observed, &self.windows, body.as_bytes());
         self.twin.take(transaction, base, &passes, body.as_bytes());
         let processor = usize::from(transaction.processor == PROCESSORS[1]);
         let card = transaction.card.as_bytes().last().copied().unwrap_or(b'0') - b'0';
