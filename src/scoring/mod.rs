@@ -3,6 +3,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)]
 
+mod quoted;
 pub mod time;
 pub mod money;
 pub mod field;

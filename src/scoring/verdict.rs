@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, ops::Range, sync::Arc};
 
-use super::field::{AttributeSchema, Field};
+use super::{
+    field::{AttributeSchema, Field},
+    quoted::plain_length,
+};
 
 /// What to do with a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -270,7 +273,7 @@ fn push_texts<T: AsRef<str>>(out: &mut Vec<u8>, texts: &[T]) {
 
 fn push_text(out: &mut Vec<u8>, text: &str) {
     // Plain text, the usual case, is copied whole; anything to escape goes the general way.
-    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+    if plain_length(text.as_bytes()) == text.len() {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');

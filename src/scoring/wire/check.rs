@@ -6,6 +6,7 @@ use serde::de::DeserializeSeed;
 
 use super::{
     pan::is_card_number,
+    plain::read_plain,
     raw::{Raw, RawTransaction},
 };
 use crate::scoring::{
@@ -52,7 +53,10 @@ pub fn decode_transaction<'a>(
     schema: &AttributeSchema,
 ) -> Result<Transaction<'a>, Refusal> {
     let mut raw = RawTransaction::new();
-    decode_json(body, &mut raw)?;
+    if body.len() > BODY_MAX_BYTES || read_plain(body, &mut raw).is_none() {
+        raw = RawTransaction::new();
+        decode_json(body, &mut raw)?;
+    }
     check(&mut raw, route, schema)
 }
 

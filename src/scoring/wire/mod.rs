@@ -1,6 +1,7 @@
 //! Messages from JSON and columns to checked values. It keeps nothing and never repeats a refused value.
 
 mod raw;
+mod plain;
 mod pan;
 mod check;
 mod notices;

@@ -1,6 +1,8 @@
 //! What the checks make of transactions, line by line.
 
-use super::{Route, decode_transaction};
+use proptest::prelude::*;
+
+use super::{Raw, RawTransaction, Route, check::decode_json, decode_transaction, plain::read_plain};
 use crate::scoring::{
     field::{AttributeSchema, Field, FieldType},
     verdict::Flag,
@@ -91,3 +93,106 @@ fn fields_have_their_own_index() {
         assert_eq!(field.index(), index);
     }
 }
+
+/// Everything that a reader found, as text.
+fn found(raw: &RawTransaction<'_>) -> String {
+    let text = |raw: &Raw<'_>| match raw {
+        Raw::Text(text) => format!("{text:?}"),
+        Raw::Integer(number) => number.to_string(),
+        Raw::Real(number) => format!("{:016x}", number.to_bits()),
+        Raw::Boolean(truth) => truth.to_string(),
+        other => other.found().to_owned(),
+    };
+    let fields = Field::FIXED.iter().map(|field| text(raw.field(*field)));
+    let attributes = raw.attributes.iter().map(|(key, value)| format!("{key}={}", text(value)));
+    let rest = format!("{} {}", raw.attributes_malformed, raw.unknown_fields);
+    fields.chain(attributes).chain([rest]).collect::<Vec<_>>().join(" ")
+}
+
+/// What the general way makes of a body, and what the short way does where it does not give up.
+fn both_ways(body: &[u8]) -> (Option<String>, Option<String>) {
+    let (mut general, mut plain) = (RawTransaction::new(), RawTransaction::new());
+    let general = decode_json(body, &mut general).is_ok().then(|| found(&general));
+    let plain = read_plain(body, &mut plain).map(|()| found(&plain));
+    (general, plain)
+}
+
+#[test]
+fn usual_bodies_are_read_the_short_way() {
+    let usual = [
+        "{GOOD}",
+        r#"{GOOD,"merchant":"Café","lat":48.8512,"lon":-2.25,"utc_offset":-60,"mcc":"0742","parent":null,"x":true}"#,
+        r#"{GOOD,"attributes":{"basket_size":3,"category":"a b","weight":0.250000}}"#,
+        " {\t\"id\" : \"t\" ,\r\n\"amount\" : 0 } \n",
+        r#"{GOOD,"amount":1,"amount":2}"#,
+    ];
+    for body in usual {
+        let body = body.replace("GOOD", GOOD);
+        let (general, plain) = both_ways(body.as_bytes());
+        assert!(plain.is_some(), "{body}");
+        assert_eq!(plain, general, "{body}");
+    }
+}
+
+proptest! {
+    /// Pieces of messages, some of them wrong, put together at random; some have one byte that is another.
+    #[test]
+    fn the_short_way_reads_what_the_general_way_reads(
+        entries in proptest::collection::vec((0..NAMES.len(), 0..VALUES.len(), 0..BLANKS.len()), 0..6),
+        attributes in proptest::collection::vec((0..NAMES.len(), 0..VALUES.len(), 0..BLANKS.len()), 0..4),
+        other in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let object = |entries: &[(usize, usize, usize)], last: Option<String>| {
+            let entries = entries.iter().map(|(name, value, blank)| {
+                let blank = BLANKS[*blank];
+                format!("{blank}\"{}\"{blank}:{blank}{}{blank}", NAMES[*name], VALUES[*value])
+            });
+            format!("{{{}}}", entries.chain(last).collect::<Vec<_>>().join(","))
+        };
+        let attributes = object(&attributes, None);
+        let mut body = object(&entries, Some(format!("\"attributes\":{attributes}"))).into_bytes();
+        if let Some((at, byte)) = other {
+            *at.get_mut(&mut body) = byte;
+        }
+        let (general, plain) = both_ways(&body);
+        if plain.is_some() {
+            prop_assert_eq!(plain, general, "{}", String::from_utf8_lossy(&body));
+        }
+    }
+}
+
+const NAMES: [&str; 10] =
+    ["id", "time", "amount", "merchant", "lat", "processor", "attributes", "x", "am\\u006funt", "café"];
+const BLANKS: [&str; 6] = ["", "", "", " ", "\n\t", "\r\n"];
+const VALUES: [&str; 30] = [
+    "\"t-91\"",
+    "\"\"",
+    "\"a \\\"b\\\"\"",
+    "\"café 💳 longer than a word\"",
+    "\"\u{1}\"",
+    "\"\u{7f}\"",
+    "\"seven77",
+    "0",
+    "-0",
+    "00",
+    "01",
+    "-1",
+    "-",
+    "4599",
+    "999999999999999999",
+    "9223372036854775807",
+    "9223372036854775808",
+    "0.1",
+    "-0.0",
+    "1.",
+    ".5",
+    "1e3",
+    "1.5E-3",
+    "48.851234567890123456",
+    "true",
+    "fals",
+    "null",
+    "[1]",
+    "{}",
+    "+1",
+];
