@@ -8,7 +8,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::encoding::{Taking, push_number};
+use super::encoding::Taking;
 
 /// The version of the format that is written. A reader refuses a later one.
 pub const FORMAT_VERSION: u32 = 2;
@@ -22,6 +22,8 @@ const FRAME_HEADER_BYTES: usize = 28;
 pub const FRAME_CLOSE_BYTES: usize = 256 * 1024;
 /// The longest records of a frame that are read: one more record than closes it, whose transaction had at most 64 KiB.
 const FRAME_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The length of a record takes so many bytes, seven bits in each, however few would do: it is written after the record.
+const LENGTH_BYTES: usize = 4;
 
 const FILE_MARK: &[u8; 8] = b"GAVELJNL";
 const FRAME_MARK: &[u8; 4] = b"\xf5GJF";
@@ -72,7 +74,6 @@ pub struct Framing {
     /// Where the open frame begins.
     open_at: Option<usize>,
     open_records: u32,
-    record: Vec<u8>,
 }
 
 impl Framing {
@@ -87,10 +88,15 @@ impl Framing {
             self.bytes.extend_from_slice(&[0; 8]);
             start
         });
-        self.record.clear();
-        push(&mut self.record);
-        push_number(&mut self.bytes, self.record.len() as u64);
-        self.bytes.extend_from_slice(&self.record);
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; LENGTH_BYTES]);
+        push(&mut self.bytes);
+        let mut length = self.bytes.len() - at - LENGTH_BYTES;
+        for (place, byte) in (1..).zip(&mut self.bytes[at..at + LENGTH_BYTES]) {
+            let goes_on = if place < LENGTH_BYTES { 0x80 } else { 0 };
+            *byte = (length & 0x7f) as u8 | goes_on;
+            length >>= 7;
+        }
         self.open_records += u32::from(is_numbered);
         if self.bytes.len() - start >= FRAME_CLOSE_BYTES {
             self.close();
