@@ -7,6 +7,10 @@ use gavel::commands::{
     backtest, check, demo, evaluate, explain, features, load, reload, score, serve, simulate, train,
 };
 
+/// A message allocates some thirty times within the NATS client: what serves these matters.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "gavel", version, about)]
 struct Arguments {
