@@ -162,13 +162,6 @@ impl Entries {
 
 /// Bytes of a stored entry.
 const ENTRY_BYTES: usize = 76;
-const KINDS: [TransactionType; 5] = [
-    TransactionType::Authorization,
-    TransactionType::Verification,
-    TransactionType::Incremental,
-    TransactionType::Refund,
-    TransactionType::Reversal,
-];
 const LABELS: [LabelKind; 3] = [LabelKind::Fraud, LabelKind::Legit, LabelKind::Unknown];
 
 impl Entry {
@@ -183,7 +176,7 @@ impl Entry {
         self.places.0.write(out);
         write_currency(self.currency, out);
         out.extend([
-            place(KINDS.iter().position(|kind| *kind == self.kind)),
+            self.kind as u8,
             place(LABELS.iter().position(|label| *label == self.label)),
             self.outcome as u8,
             u8::from(self.has_amounts),
@@ -203,7 +196,7 @@ impl Entry {
             answer: Address(stored.word()?),
             places: Address(stored.word()?),
             currency: stored.currency()?,
-            kind: pick(&KINDS, stored)?,
+            kind: pick(&TransactionType::ALL, stored)?,
             label: pick(&LABELS, stored)?,
             outcome: pick(&OutcomeState::ALL, stored)?,
             has_amounts: pick(&[false, true], stored)?,
