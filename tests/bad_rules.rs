@@ -1,12 +1,13 @@
 //! Rule files that are wrong, each with what must be told of it: `tests/bad_rules/*.toml` begin with one comment for
 //! each line of it. It runs no service.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use gavel::{
     commands::check::check,
     files::read_rules,
     scoring::{
+        expression,
         field::{AttributeSchema, FieldType},
         money::Currency,
         rules::{CODES, Diagnostic, FILE_MAX_BYTES, RuleSources, SourceFile},
@@ -52,14 +53,16 @@ fn each_is_told_exactly() {
     assert!(wrong.is_empty(), "these are told otherwise; UPDATE_EXPECTED=1 writes it down\n{}", wrong.join("\n"));
 }
 
-/// Each code of rule files, lists and examples is told somewhere above, or here where no file of a sensible size would do.
+/// Each code of the registry stands in a snapshot: above, or beside the source; or here where no file of a sensible size
+/// would do.
 #[test]
 fn every_code_has_a_case() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad_rules");
     let sources = read_rules(&folder).expect("the folder is there");
     let expected =
         sources.files.iter().flat_map(|file| file.text.lines()).filter_map(|line| line.strip_prefix(EXPECTED));
-    let mut shown: Vec<String> = expected.filter_map(|line| Some(line.split(' ').nth(1)?.to_owned())).collect();
+    let mut shown = lines(expected.map(str::to_owned));
+    add_snapshots(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut shown);
 
     let mut aside = RuleSources::default();
     let text = "#".repeat(FILE_MAX_BYTES + 1);
@@ -71,12 +74,25 @@ fn every_code_has_a_case() {
         "1:0-1:0 E309 the rule file cannot be read: line 2 is not UTF-8",
     ];
     assert_eq!(told, expected);
-    shown.extend(["E308", "E309"].map(str::to_owned));
-    // Four gibibytes of entries are too much for a test.
-    shown.push("E406".to_owned());
-    for code in CODES {
-        assert!(shown.iter().any(|shown| shown == code.code), "{} has no case", code.code);
+    shown.extend(expected);
+
+    let words: BTreeSet<&str> = shown.split(|letter: char| !letter.is_ascii_alphanumeric()).collect();
+    for code in expression::codes::CODES.iter().chain(CODES) {
+        assert!(words.contains(code.code), "{} is in no snapshot", code.code);
         assert!(!code.title.is_empty() && !code.explanation.is_empty(), "{}", code.code);
+    }
+}
+
+/// The text of every snapshot under a folder, without the sources that it was made of.
+fn add_snapshots(folder: &Path, shown: &mut String) {
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("it stays readable").path();
+        if path.is_dir() {
+            add_snapshots(&path, shown);
+        } else if path.extension().is_some_and(|extension| extension == "snap") {
+            let text = fs::read_to_string(&path).expect("it stays readable");
+            shown.push_str(text.splitn(3, "---\n").last().unwrap_or_default());
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Currencies, amounts in integer minor units, and their conversion to the base currency. Money never touches a float.
 
 mod codes;
+mod slips;
 
 use std::fmt;
 

@@ -92,8 +92,19 @@ pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
         .filter(|(slips, candidate)| *slips <= slips_max && *slips < candidate.chars().count())
-        .min_by_key(|(slips, _)| *slips)
+        // Of names equally near, one of the same letters first: swapped letters are the commonest slip. Then one that
+        // begins alike.
+        .min_by_key(|(slips, candidate)| {
+            let begins = |text: &str| text.chars().next().map(|letter| letter.to_ascii_lowercase());
+            (*slips, letters_of(candidate) != letters_of(name), begins(candidate) != begins(name))
+        })
         .map(|(_, candidate)| candidate)
+}
+
+fn letters_of(text: &str) -> Vec<char> {
+    let mut letters: Vec<char> = text.to_lowercase().chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 /// `did you mean …?` for a name, if one is like enough.

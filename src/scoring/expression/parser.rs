@@ -359,7 +359,7 @@ impl<'s> Parser<'s> {
             let hint = if matches!(code, "ms" | "s" | "m" | "h" | "d") {
                 Some(format!("a time is written without a blank: `{number}{code}`"))
             } else {
-                let known = nearest(code, Currency::all().map(Currency::code));
+                let known = Currency::meant_by(code).or_else(|| nearest(code, Currency::all().map(Currency::code)));
                 known.map(|known| format!("did you mean `{number} {known}`?"))
             };
             self.findings.push(finding.maybe_hint(hint));

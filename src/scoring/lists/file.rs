@@ -9,7 +9,7 @@ use super::{
     store::{Entry, Full},
 };
 use crate::scoring::{
-    money::{Country, Money, NotMoney, Rates},
+    money::{Country, Currency, Money, NotMoney, Rates},
     time::{Timestamp, parse_span_ms},
     wire::is_card_number,
 };
@@ -35,8 +35,11 @@ pub struct LineProblem {
 }
 
 pub(super) fn parse_list(bytes: &[u8], problems: &mut Vec<LineProblem>) -> ListFile {
+    parse_list_into(Store::with_capacity(bytes.len() / LINE_BYTES_GUESS, bytes.len()), bytes, problems)
+}
+
+pub(super) fn parse_list_into(mut entries: Store, bytes: &[u8], problems: &mut Vec<LineProblem>) -> ListFile {
     let mut prefixes = Vec::new();
-    let mut entries = Store::with_capacity(bytes.len() / LINE_BYTES_GUESS, bytes.len());
     read_lines(bytes, problems, |fields| {
         let value = checked_text("value", fields.first().copied())?;
         let expires = match fields.get(1).copied().filter(|text| !text.is_empty()) {
@@ -212,7 +215,11 @@ fn table_word(value: &str, kind: TableType, rates: &Rates, texts: &mut Texts) ->
         TableType::Integer => value.parse::<i64>().map(|integer| integer as u64).map_err(|_| unlike("42")),
         TableType::Text => Ok(texts.place(checked_text("value", Some(value))?)),
         TableType::Country => {
-            let country = Country::from_code(value).ok_or_else(|| unlike("FR"))?;
+            let meant = |trouble: Trouble| match Country::meant_by(value) {
+                Some(code) => trouble.hint(format!("did you mean `{code}`?")),
+                None => trouble,
+            };
+            let country = Country::from_code(value).ok_or_else(|| meant(unlike("FR")))?;
             Ok(country.code().bytes().fold(0, |word, byte| word << 8 | u64::from(byte)))
         }
         TableType::Duration => parse_span_ms(value).map(|ms| ms as u64).ok_or_else(|| unlike("24h")),
@@ -227,7 +234,12 @@ fn table_word(value: &str, kind: TableType, rates: &Rates, texts: &mut Texts) ->
 fn money_base_minor(text: &str, rates: &Rates) -> Result<i64, Trouble> {
     let Money { minor, currency } = Money::parse(text).map_err(|problem| match problem {
         NotMoney::Shape | NotMoney::Currency => {
-            Trouble::new("E404", "the value is not money").hint("expected a value such as `500 EUR`")
+            let meant = text.split_once(' ').and_then(|(number, code)| Some((number, Currency::meant_by(code)?)));
+            let hint = match meant.filter(|_| problem == NotMoney::Currency) {
+                Some((number, code)) => format!("did you mean `{number} {code}`?"),
+                None => "expected a value such as `500 EUR`".to_owned(),
+            };
+            Trouble::new("E404", "the value is not money").hint(hint)
         }
         NotMoney::Decimals { found, currency } => {
             let (code, exponent) = (currency.code(), currency.exponent());

@@ -12,10 +12,11 @@ const WORD_BYTES: usize = 8;
 ///
 /// A record is the length of its text in two bytes, the text, and eight bytes more if it has a word; the index holds
 /// where each record begins.
-#[derive(Default)]
 pub(super) struct Store {
     records: Vec<u8>,
     index: HashTable<u32>,
+    /// No record begins behind this byte.
+    start_max: u32,
 }
 
 /// What is held of a text.
@@ -24,13 +25,26 @@ pub(super) struct Entry {
     pub(super) word: Option<u64>,
 }
 
-/// The records would take more than four gibibytes.
+/// The records would take more than four gibibytes, or than the store was given.
 pub(super) struct Full;
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::with_capacity(0, 0)
+    }
+}
 
 impl Store {
     /// Room for about this many entries of this many bytes in all.
     pub(super) fn with_capacity(entries: usize, bytes: usize) -> Self {
-        Self { records: Vec::with_capacity(bytes), index: HashTable::with_capacity(entries) }
+        let (records, index) = (Vec::with_capacity(bytes), HashTable::with_capacity(entries));
+        Self { records, index, start_max: u32::MAX }
+    }
+
+    /// The same, full once a record would begin behind this byte: a test need not fill four gibibytes.
+    #[cfg(test)]
+    pub(super) fn full_behind(self, start_max: u32) -> Self {
+        Self { start_max, ..self }
     }
 
     /// How many entries there are.
@@ -51,7 +65,7 @@ impl Store {
 
     /// Sets the word of a text.
     pub(super) fn set(&mut self, text: &str, word: Option<u64>) -> Result<(), Full> {
-        let at = u32::try_from(self.records.len()).map_err(|_| Full)?;
+        let at = u32::try_from(self.records.len()).ok().filter(|at| *at <= self.start_max).ok_or(Full)?;
         let length = u16::try_from(text.len()).ok().filter(|length| *length < HAS_WORD).ok_or(Full)?;
         let header = length | if word.is_some() { HAS_WORD } else { 0 };
         self.records.extend_from_slice(&header.to_le_bytes());

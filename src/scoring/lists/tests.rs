@@ -239,3 +239,14 @@ fn a_file_full_of_problems_is_told_in_few_lines() {
     assert_eq!(problems.len(), 21);
     assert_eq!((problems[20].line, problems[20].message.as_str()), (100, "80 more lines are wrong, this is the last"));
 }
+
+#[test]
+fn a_list_is_full_where_a_place_in_it_has_no_number() {
+    let mut problems = Vec::new();
+    let file = file::parse_list_into(store::Store::default().full_behind(8), b"c_1\nc_2\nc_3\nc_4\n", &mut problems);
+    assert_eq!(file.len(), 2);
+    let told = problems.iter().map(|LineProblem { line, code, message, hint }| {
+        format!("{line} {code} {message}{}", hint.as_ref().map_or_else(String::new, |hint| format!(" | {hint}")))
+    });
+    insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"));
+}

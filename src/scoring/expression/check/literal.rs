@@ -11,9 +11,6 @@ use crate::scoring::{
     time::Timestamp,
 };
 
-/// What people write for a country that ISO 3166-1 calls otherwise.
-const COUNTRY_SLIPS: &[(&str, &str)] = &[("UK", "GB"), ("EL", "GR"), ("EN", "GB"), ("JA", "JP")];
-
 impl Checker<'_> {
     /// A text literal as the type of what it is compared with; the same literal where that is text, or nothing that
     /// text is written for.
@@ -53,17 +50,19 @@ impl Checker<'_> {
         let span = &literal.span;
         match beside.of {
             Type::Country => {
-                let known = COUNTRY_SLIPS.iter().find(|(slip, _)| *slip == text).map(|(_, code)| *code);
-                let hint = known.map(|code| format!("did you mean `{code}`?"));
+                let hint = Country::meant_by(text).map(|code| format!("did you mean `{code}`?"));
                 let hint = hint.or_else(|| did_you_mean(text, Country::all_codes()));
                 Finding::error(codes::COUNTRY, span, format!("`\"{text}\"` is no country of ISO 3166-1 alpha-2"))
                     .maybe_hint(hint)
             }
-            Type::Currency => Finding::error(codes::CURRENCY, span, format!("`\"{text}\"` is no currency of ISO 4217"))
-                .maybe_hint(did_you_mean(text, Currency::all().map(Currency::code))),
+            Type::Currency => {
+                let hint = Currency::meant_by(text).map(|code| format!("did you mean `{code}`?"));
+                let hint = hint.or_else(|| did_you_mean(text, Currency::all().map(Currency::code)));
+                Finding::error(codes::CURRENCY, span, format!("`\"{text}\"` is no currency of ISO 4217"))
+                    .maybe_hint(hint)
+            }
             Type::Mcc => {
-                let padded = format!("{text:0>4}");
-                let hint = parse_mcc(&padded).map(|_| format!("did you mean `\"{padded}\"`?"));
+                let hint = meant_mcc(text).map(|meant| format!("did you mean `\"{meant}\"`?"));
                 Finding::error(codes::MCC, span, format!("`\"{text}\"` is no MCC: they have four digits"))
                     .maybe_hint(hint)
             }
@@ -128,6 +127,34 @@ impl Checker<'_> {
 fn parse_mcc(text: &str) -> Option<u16> {
     let digits = text.len() == 4 && text.bytes().all(|digit| digit.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
+}
+
+/// Four digits that somebody may have meant: leading zeros are lost in spreadsheets, letters are read for digits, and a
+/// digit is typed twice.
+fn meant_mcc(text: &str) -> Option<String> {
+    const DIGITS: usize = 4;
+    let digits = text.chars().filter_map(|letter| match letter {
+        '0'..='9' => Some(letter),
+        'O' | 'o' => Some('0'),
+        'I' | 'l' => Some('1'),
+        'S' => Some('5'),
+        'B' => Some('8'),
+        _ => None,
+    });
+    let mut digits: Vec<char> = digits.collect();
+    if digits.is_empty() || digits.len() < text.chars().count().div_ceil(2) {
+        return None;
+    }
+    while digits.len() > DIGITS && digits.first() == Some(&'0') {
+        digits.remove(0);
+    }
+    if digits.len() == DIGITS + 1 {
+        let twice = digits.iter().zip(digits.iter().skip(1)).position(|(one, next)| one == next);
+        digits.remove(twice?);
+    }
+    let meant: String = digits.into_iter().collect();
+    let padded = format!("{meant:0>DIGITS$}");
+    parse_mcc(&padded).map(|_| padded)
 }
 
 fn parse_time(text: &str) -> Option<i64> {
