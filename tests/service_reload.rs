@@ -118,6 +118,35 @@ async fn list_changes_outlive_reloads_and_say_who_made_them() {
     assert_eq!(verdict(&client, "no-more", "c_9").await.0, "approve");
 }
 
+/// A change that was answered stands after a kill, from the journal as well as from a snapshot, and names its author.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn list_changes_outlive_the_process() {
+    let broker = Broker::start();
+    let often = "[durability]\nsnapshot_interval = \"1s\"\nsnapshot_after = \"16KiB\"\n";
+    let rules = LISTED.replace("lists/blocked.csv", "blocked.csv");
+    let files = [("rules/a.toml", &*rules), ("rules/blocked.csv", "c_9\n")];
+    let mut gavel = Gavel::prepared(broker.url(), often, &files);
+    gavel.wait_ready();
+    let client = broker.client().await;
+    let change = async |body: &'static str| {
+        assert_eq!(client.request("fraud.v1.list.blocked", body.into()).await.unwrap().payload, "{}");
+    };
+    change(r#"{"value":"c_1","action":"add","by":"desk-3"}"#).await;
+    change(r#"{"value":"c_9","action":"remove","by":"desk-4"}"#).await;
+    gavel.kill();
+    for (start, name) in ["from the journal", "from a snapshot"].into_iter().enumerate() {
+        gavel.start_again();
+        gavel.wait_ready();
+        for (card, expected) in [("c_1", "deny"), ("c_9", "approve")] {
+            assert_eq!(verdict(&client, &format!("t-{start}-{card}"), card).await.0, expected, "{card}, {name}");
+        }
+        let told = |by: &str| gavel.log().lines().any(|line| line.contains("are in force") && line.contains(by));
+        wait_for("authors in the log", || (told("desk-3") && told("desk-4")).then_some(()));
+        wait_for("a snapshot", || (gavel.metric("gavel_snapshots_total", "") > 0.0).then_some(()));
+        gavel.kill();
+    }
+}
+
 /// A mounted `ConfigMap`: files are links to links, and one of those is swapped.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

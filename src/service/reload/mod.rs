@@ -48,6 +48,11 @@ const READINGS_MAX: usize = 5;
 /// Aggregates that are named at most.
 const NAMED_MAX: usize = 8;
 
+/// Lines that tell at the start whose changes to lists are in force.
+const LISTS_TOLD_MAX: usize = 32;
+/// Who changed a list, where nobody says.
+const NOBODY: &str = "nobody named";
+
 /// What makes the thread look.
 enum Nudge {
     Changed,
@@ -204,7 +209,23 @@ impl Follower {
         for change in changes.recv().map_err(|_| Gone)? {
             self.list_changes.insert((change.list.clone(), change.value.clone()), change);
         }
+        self.tell_lists();
         Ok(())
+    }
+
+    /// Whose changes to which lists are in force from before this process began.
+    fn tell_lists(&self) {
+        let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for ListChange { list, by, .. } in self.list_changes.values() {
+            *counts.entry((&**list, by.as_deref().unwrap_or(NOBODY))).or_default() += 1;
+        }
+        for ((list, by), changes) in counts.iter().take(LISTS_TOLD_MAX) {
+            tracing::info!(list, by, changes, "changes to a list are in force");
+        }
+        let untold = counts.len().saturating_sub(LISTS_TOLD_MAX);
+        if untold > 0 {
+            tracing::info!(untold, "and others by others");
+        }
     }
 
     fn notice(&mut self, notice: Notice) -> Result<(), Gone> {
@@ -213,7 +234,7 @@ impl Follower {
             Notice::Listed(change) => {
                 let ListChange { list, add, by, comment, .. } = &change;
                 // The value may be an address or somebody's e-mail.
-                let (by, comment) = (by.as_deref().unwrap_or("nobody named"), comment.as_deref().unwrap_or_default());
+                let (by, comment) = (by.as_deref().unwrap_or(NOBODY), comment.as_deref().unwrap_or_default());
                 tracing::info!(
                     list = &**list,
                     by,
