@@ -20,6 +20,8 @@ use crate::{
 
 /// The file has no such transaction.
 const EXIT_NOT_FOUND: u8 = 1;
+/// Parts of conditions up to this width have their values in one column.
+const ALIGNED_MAX: usize = 72;
 
 /// Which transaction to explain.
 #[derive(Args, Clone, Debug)]
@@ -201,7 +203,8 @@ impl Explanation {
                 let _ = writeln!(text, "  {}", rule.description);
             }
             let widths = rule.atoms.iter().map(|atom| 2 * atom.depth + atom.text.chars().count());
-            let width = widths.max().unwrap_or(0);
+            // A long condition would push every value off the screen: its own then follows it.
+            let width = widths.filter(|width| *width <= ALIGNED_MAX).max().unwrap_or(0);
             for atom in &rule.atoms {
                 let indented = format!("{}{}", "  ".repeat(atom.depth), atom.text);
                 let _ = writeln!(text, "    {indented:<width$}  {}", atom.value);
