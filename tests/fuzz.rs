@@ -231,8 +231,15 @@ fn snapshots() -> Vec<Vec<u8>> {
     vec![whole, registry, windows]
 }
 
-/// Runs a target over its corpus and over what changes make of it.
-fn run(target: fn(&[u8]), corpus: &[Vec<u8>], length_max: usize) {
+/// Runs a target over its corpus and over what changes make of it. With `FUZZ_SEEDS` it only writes what it would begin
+/// with into a folder of the target's name there, for another fuzzer to begin with.
+fn run(name: &str, target: fn(&[u8]), made: Vec<Vec<u8>>, length_max: usize) {
+    let committed = folder("fuzz/corpus").join(name).is_dir().then(|| files(&format!("fuzz/corpus/{name}"), ""));
+    let corpus = &[made, committed.unwrap_or_default()].concat();
+    if let Some(seeds) = std::env::var_os("FUZZ_SEEDS") {
+        write_seeds(Path::new(&seeds), name, corpus);
+        return;
+    }
     let mut rng = ChaCha8Rng::seed_from_u64(20_260_101);
     let seconds = std::env::var("FUZZ_SECONDS").map_or(SECONDS, |text| text.parse().expect("FUZZ_SECONDS is a number"));
     for bytes in corpus {
@@ -249,6 +256,16 @@ fn run(target: fn(&[u8]), corpus: &[Vec<u8>], length_max: usize) {
         try_one(target, &bytes);
     }
     eprintln!("{inputs} inputs in {seconds} s");
+}
+
+fn write_seeds(seeds: &Path, name: &str, corpus: &[Vec<u8>]) {
+    fs::create_dir_all(seeds.join(name)).expect("the folder can be made");
+    for (number, bytes) in corpus.iter().enumerate() {
+        fs::write(seeds.join(name).join(format!("seed-{number:03}")), bytes).expect("a seed can be written");
+    }
+    let word = |word: &&str| word.bytes().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+    let words: String = WORDS.iter().map(|text| format!("\"{}\"\n", word(text))).collect();
+    fs::write(seeds.join("words.dict"), words).expect("the words can be written");
 }
 
 fn try_one(target: fn(&[u8]), bytes: &[u8]) {
@@ -291,35 +308,33 @@ fn change(bytes: &mut Vec<u8>, corpus: &[Vec<u8>], rng: &mut ChaCha8Rng) {
 
 #[test]
 fn expressions_neither_panic_nor_run_away() {
-    run(targets::expression, &files("fuzz/corpus/expression", ""), 10_000);
+    run("expression", targets::expression, Vec::new(), 10_000);
 }
 
 #[test]
 fn rule_files_neither_panic_nor_run_away() {
-    let mut corpus = files("fuzz/corpus/rule_file", ".toml");
-    corpus.extend(files("tests/bad_rules", ".toml"));
-    corpus.extend(files("rules", ".toml"));
-    run(targets::rule_file, &corpus, 20_000);
+    let made = [files("tests/bad_rules", ".toml"), files("rules", ".toml")].concat();
+    run("rule_file", targets::rule_file, made, 20_000);
 }
 
 #[test]
 fn transactions_neither_panic_nor_run_away() {
-    run(targets::transaction, &files("fuzz/corpus/transaction", ".json"), 70_000);
+    run("transaction", targets::transaction, Vec::new(), 70_000);
 }
 
 #[test]
 fn model_files_neither_panic_nor_run_away() {
-    run(targets::model, &[small_model(), linear_model()], 20_000);
+    run("model", targets::model, vec![small_model(), linear_model()], 20_000);
 }
 
 #[test]
 fn journals_neither_panic_nor_run_away() {
-    run(targets::journal, &[journal_records(), journal_file()], 20_000);
+    run("journal", targets::journal, vec![journal_records(), journal_file()], 20_000);
 }
 
 #[test]
 fn snapshots_neither_panic_nor_run_away() {
-    run(targets::snapshot, &snapshots(), 20_000);
+    run("snapshot", targets::snapshot, snapshots(), 20_000);
 }
 
 /// Limits are told as such, in a file of one rule and in one of many brackets.
