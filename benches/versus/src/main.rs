@@ -68,35 +68,49 @@ const PREDICATES: [[&str; 3]; 20] = [
     ["fraud_rate(terminal, 7d, delay 7d) > 0.05", "fraud_rate_7d > 0.05", "fraud_rate_7d > 0.05"],
 ];
 
+/// All predicates on one transaction: how many hold.
+type Work<'w> = &'w mut dyn FnMut() -> usize;
+
 fn main() {
-    let (gavel, gavel_holds) = gavel();
-    let (zen, zen_holds) = zen();
-    let (cel, cel_holds) = cel();
-    assert_eq!(gavel_holds, zen_holds, "the same answers");
-    assert_eq!(gavel_holds, cel_holds, "the same answers");
-    println!("{} of 20 predicates hold, in every language\n", gavel_holds.iter().filter(|holds| **holds).count());
+    let holds = |all: &[bool]| all.iter().filter(|holds| **holds).count();
+    gavel(|gavel, gavel_holds| {
+        zen(|zen, zen_holds| {
+            cel(|cel, cel_holds| {
+                assert_eq!(gavel_holds, zen_holds, "the same answers");
+                assert_eq!(gavel_holds, cel_holds, "the same answers");
+                println!("{} of 20 predicates hold, in every language\n", holds(gavel_holds));
+                table(&measure([gavel, zen, cel]));
+            });
+        });
+    });
+}
+
+fn table(ns: &[f64; 3]) {
     println!("| twenty predicates, median of {ROUNDS} rounds of {TRANSACTIONS} | ns | times Gavel's |\n|---|---|---|");
-    for (name, ns) in [("Gavel", gavel), ("zen-expression 2.1.6", zen), ("cel 0.15.0", cel)] {
-        println!("| {name} | {ns:.0} | {:.1} |", ns / gavel);
+    for (name, of) in ["Gavel", "zen-expression 2.1.6", "cel 0.15.0"].iter().zip(ns) {
+        println!("| {name} | {of:.0} | {:.1} |", of / ns[0]);
     }
 }
 
-/// Nanoseconds for all predicates on one transaction.
-fn measure(mut work: impl FnMut() -> usize) -> f64 {
-    let mut rounds: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
+/// Nanoseconds for all predicates on one transaction. Rounds take turns, so that a machine that slows down slows all.
+fn measure(mut works: [Work<'_>; 3]) -> [f64; 3] {
+    let mut rounds = [const { Vec::new() }; 3];
+    for _ in 0..ROUNDS {
+        for (work, rounds) in works.iter_mut().zip(&mut rounds) {
             let start = Instant::now();
             for _ in 0..TRANSACTIONS {
                 black_box(work());
             }
-            start.elapsed().as_secs_f64() * 1e9 / f64::from(TRANSACTIONS)
-        })
-        .collect();
-    rounds.sort_by(f64::total_cmp);
-    rounds[ROUNDS / 2]
+            rounds.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(TRANSACTIONS));
+        }
+    }
+    rounds.map(|mut rounds| {
+        rounds.sort_by(f64::total_cmp);
+        rounds[ROUNDS / 2]
+    })
 }
 
-fn gavel() -> (f64, Vec<bool>) {
+fn gavel(then: impl FnOnce(Work<'_>, &[bool])) {
     let euro = Currency::from_code("EUR").expect("EUR");
     let (schema, rates, defines) = (AttributeSchema::default(), Rates::new(euro), BTreeMap::new());
     let entries: String = (0..100_000).map(|entry| format!("watched_{entry}\n")).collect();
@@ -136,12 +150,12 @@ fn gavel() -> (f64, Vec<bool>) {
     let mut memo = program.memo();
     let holds: Vec<bool> =
         (0..20).map(|condition| program.condition(ConditionId(condition), &scope, &mut memo)).collect();
-    let ns = measure(|| {
+    let mut work = || {
         memo.begin();
         let scope = black_box(&scope);
         (0..20).filter(|condition| program.condition(ConditionId(*condition), scope, &mut memo)).count()
-    });
-    (ns, holds)
+    };
+    then(&mut work, &holds);
 }
 
 /// What the peers are given.
@@ -155,7 +169,7 @@ fn values() -> serde_json::Value {
     })
 }
 
-fn zen() -> (f64, Vec<bool>) {
+fn zen(then: impl FnOnce(Work<'_>, &[bool])) {
     let programs: Vec<_> = PREDICATES
         .iter()
         .map(|[_, source, _]| {
@@ -167,11 +181,11 @@ fn zen() -> (f64, Vec<bool>) {
     let mut hold = |program: &zen_expression::Expression<zen_expression::expression::Standard>| {
         program.evaluate_with_scope(black_box(&scope), &mut vm).expect("it evaluates").as_bool() == Some(true)
     };
-    let holds = programs.iter().map(&mut hold).collect();
-    (measure(|| programs.iter().filter(|program| hold(program)).count()), holds)
+    let holds: Vec<bool> = programs.iter().map(&mut hold).collect();
+    then(&mut || programs.iter().filter(|program| hold(program)).count(), &holds);
 }
 
-fn cel() -> (f64, Vec<bool>) {
+fn cel(then: impl FnOnce(Work<'_>, &[bool])) {
     let programs: Vec<_> = PREDICATES
         .iter()
         .map(|[.., source]| cel::Program::compile(source).unwrap_or_else(|error| panic!("{source}: {error}")))
@@ -183,6 +197,6 @@ fn cel() -> (f64, Vec<bool>) {
     }
     let hold =
         |program: &cel::Program| program.execute(black_box(&context)).expect("it evaluates") == cel::Value::Bool(true);
-    let holds = programs.iter().map(hold).collect();
-    (measure(|| programs.iter().filter(|program| hold(program)).count()), holds)
+    let holds: Vec<bool> = programs.iter().map(hold).collect();
+    then(&mut || programs.iter().filter(|program| hold(program)).count(), &holds);
 }
