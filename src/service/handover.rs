@@ -14,6 +14,7 @@ use crate::scoring::{
 };
 
 /// A transaction that was judged, with what was seen of it. It has no `Debug`: it holds card data.
+#[derive(Clone)]
 pub struct Kept {
     /// The message.
     pub payload: Vec<u8>,
@@ -30,7 +31,7 @@ pub struct Kept {
 }
 
 /// The latest transactions, the newest last. Their memory is used again and again.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Latest {
     kept: VecDeque<Kept>,
     spare: Vec<Kept>,
@@ -123,6 +124,11 @@ impl Latest {
     }
 
     /// What is kept, the newest last.
+    pub fn iter(&self) -> impl Iterator<Item = &Kept> {
+        self.kept.iter()
+    }
+
+    /// The same, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Kept> {
         self.kept.iter_mut()
     }

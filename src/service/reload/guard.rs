@@ -17,6 +17,7 @@ const NAMED_MAX: usize = 3;
 const NO_RULE: &str = "the model's score or the policy";
 
 /// The latest transactions with what was seen of them, and which aggregates those answers are of.
+#[derive(Clone)]
 pub(super) struct History {
     latest: Latest,
     /// The aggregates of each release that judged one of them.
@@ -52,7 +53,7 @@ impl History {
     }
 
     /// Tries a release on all of it.
-    pub(super) fn try_on(&mut self, release: &Release) -> Tried {
+    pub(super) fn try_on(&self, release: &Release) -> Tried {
         let aggregates = release.aggregates();
         let known: BTreeMap<u64, Vec<Option<usize>>> =
             self.aggregates.iter().map(|(number, known)| (*number, places(&aggregates, known))).collect();
@@ -61,7 +62,7 @@ impl History {
         let mut trial = Trial::new(release, asks_more);
         let mut by_rule: BTreeMap<String, usize> = BTreeMap::new();
         let mut tried = Tried::default();
-        for Kept { payload, processor, answers, tier, decision: before, release: number } in self.latest.iter_mut() {
+        for Kept { payload, processor, answers, tier, decision: before, release: number } in self.latest.iter() {
             let route = Route { processor, card: None };
             let Ok(transaction) = decode_transaction(payload, route, &release.settings.schema) else {
                 tried.each.push(None);

@@ -3,6 +3,7 @@
 
 mod watch;
 mod guard;
+mod reading;
 
 use std::{
     borrow::Cow,
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 
 use self::{
     guard::{History, Tried},
+    reading::{Compiled, Problem, Read, Reading},
     watch::{Notices, Places, Stamp},
 };
 use super::{
@@ -32,8 +34,7 @@ use super::{
     upkeep,
 };
 use crate::{
-    config::{Config, FILE_NAME, Flags},
-    loading::{LoadError, Loaded, Sources, model_folder},
+    config::{Config, Flags},
     scoring::{release::Release, rules::KnownLists, transaction::ListChange, verdict::Versions},
 };
 
@@ -43,8 +44,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_millis(50);
 /// Something may change all the time.
 const QUIET_MAX: Duration = Duration::from_millis(500);
-/// Readings of files that change meanwhile.
-const READINGS_MAX: usize = 5;
 /// Aggregates that are named at most.
 const NAMED_MAX: usize = 8;
 
@@ -110,17 +109,10 @@ struct Follower {
     stamp: Option<Stamp>,
     /// The hash of what was tried last, whatever came of it.
     tried: Option<[u8; 32]>,
-    history: History,
+    /// Shared with a trial.
+    history: Arc<History>,
     /// Every change to lists that is in force, by list and value.
     list_changes: BTreeMap<(Cow<'static, str>, Cow<'static, str>), ListChange<'static>>,
-}
-
-/// What lies on disk.
-struct Found {
-    config: Config,
-    restart: Vec<&'static str>,
-    sources: Sources,
-    hash: [u8; 32],
 }
 
 /// The scoring thread has ended.
@@ -158,7 +150,7 @@ impl Reloader {
                 && handed_on.send(Nudge::Noticed(notice)).is_ok()
             {}
         })?;
-        let history = History::new(serving.config.guard.transactions, serving.aggregates.clone());
+        let history = Arc::new(History::new(serving.config.guard.transactions, serving.aggregates.clone()));
         let mut follower = Follower {
             flags,
             serving,
@@ -173,7 +165,7 @@ impl Reloader {
             list_changes: BTreeMap::new(),
         };
         std::thread::Builder::new().name("reload".into()).spawn(move || {
-            // Compiling a thousand rules takes a core for a while, and answers must not wait for it.
+            // What takes long is done aside, and answers need not wait for the rest either.
             priority::lower();
             follower.run(&nudged);
         })?;
@@ -276,18 +268,22 @@ impl Follower {
     /// Looks at what lies on disk. Without somebody who asks there is a report only of what has not been tried yet.
     fn look(&mut self, ask: Option<&Ask>) -> Result<Option<Report>, Gone> {
         let is_first = self.tried.is_none();
-        let found = self.read();
-        let hash = match &found {
-            Ok(found) => found.hash,
-            Err(problem) => *blake3::hash(problem.as_bytes()).as_bytes(),
+        let reading = Reading {
+            flags: self.flags.clone(),
+            config: self.serving.config.clone(),
+            lists: self.serving.lists.clone(),
+            places: self.places.clone(),
+            tried: if ask.is_none() { self.tried } else { None },
         };
-        if ask.is_none() && self.tried.replace(hash) == Some(hash) {
-            return Ok(None);
-        }
-        self.tried = Some(hash);
-        let report = match found {
-            Ok(found) => self.take_over(found, ask.is_some_and(|ask| ask.force))?,
-            Err(problem) => self.report("failed", "the edit cannot be loaded", problem),
+        let Read { places, stamp, hash, compiled } = priority::patiently("reading", move || reading.read());
+        (self.places, self.stamp, self.tried) = (places, Some(stamp), Some(hash));
+        self.notices.follow(&self.places);
+        let report = match compiled {
+            None => return Ok(None),
+            Some(Ok(compiled)) => self.take_over(compiled, ask.is_some_and(|ask| ask.force))?,
+            Some(Err(Problem { restart, message, diagnostics })) => {
+                Report { restart, ..self.report("failed", message, diagnostics) }
+            }
         };
         if !(is_first && report.result == "unchanged") {
             self.publish(&report);
@@ -295,64 +291,11 @@ impl Follower {
         Ok(Some(report))
     }
 
-    /// Reads everything, again while it changes.
-    fn read(&mut self) -> Result<Found, String> {
-        let mut readings = 0;
-        let found = loop {
-            let (places, stamp) = (self.places.clone(), Stamp::of(&self.places));
-            let found = self.read_once();
-            self.stamp = Some(Stamp::of(&self.places));
-            readings += 1;
-            if readings == READINGS_MAX || (self.places == places && self.stamp == Some(stamp)) {
-                break found;
-            }
-        };
-        self.notices.follow(&self.places);
-        found
-    }
-
-    fn read_once(&mut self) -> Result<Found, String> {
-        // What cannot be read has its place too: there it may be once it can.
-        let file = self.flags.config.clone().unwrap_or_else(|| FILE_NAME.into());
-        self.places.files.insert(file.clone());
-        let config = Config::load(&self.flags).map_err(|errors| errors.render(false))?;
-        let base = self.serving.config.settings.rates.base();
-        if config.settings.rates.base() != base {
-            let base = base.code();
-            return Err(format!("error: `base_currency` is no longer {base}, and that needs a restart"));
-        }
-        let (config, restart) = config.taken_over_by(&self.serving.config);
-        let folders = [Some(config.rules.clone()), model_folder(&config.model).map(Into::into)];
-        let challengers = config.challengers.iter().filter_map(|path| path.parent().map(Into::into));
-        let folders =
-            folders.into_iter().flatten().chain(challengers).filter(|folder| !folder.as_os_str().is_empty()).collect();
-        self.places = Places { folders, files: BTreeSet::from([file]) };
-        let sources = Sources::read(&config).map_err(|error| error.render(false))?;
-        self.places.files.extend(sources.paths(&config));
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&sources.hash());
-        hasher.update(config.settings.version().as_bytes());
-        hasher.update(format!("{restart:?} {:?} {}", config.guard, config.rules.display()).as_bytes());
-        Ok(Found { config, restart, sources, hash: *hasher.finalize().as_bytes() })
-    }
-
-    /// Compiles, tries and swaps.
-    fn take_over(&mut self, found: Found, force: bool) -> Result<Report, Gone> {
-        let Found { config, restart, sources, .. } = found;
-        let loaded = match sources.compile(&config, &self.serving.lists) {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                let is_diagnosed = matches!(error, LoadError::Compile(_));
-                let message = if is_diagnosed { "the edit does not compile" } else { "the edit cannot be loaded" };
-                return Ok(Report { restart, ..self.report("failed", message, error.render(false)) });
-            }
-        };
-        let Loaded { mut release, warnings, .. } = loaded;
-        let diagnostics: Vec<String> = warnings.iter().map(|warning| warning.render(false)).collect();
-        let diagnostics = diagnostics.join("\n\n");
-        let is_same = release.challenger_versions() == self.serving.challengers;
-        if is_same && release.versions == self.serving.versions {
-            self.serving.config = config;
+    /// Tries and swaps.
+    fn take_over(&mut self, compiled: Compiled, force: bool) -> Result<Report, Gone> {
+        let Compiled { mut release, serving, restart, diagnostics } = compiled;
+        if serving.challengers == self.serving.challengers && serving.versions == self.serving.versions {
+            self.serving.config = serving.config;
             let message = "what lies on disk is what serves";
             return Ok(Report { restart, ..self.report("unchanged", message, diagnostics) });
         }
@@ -361,8 +304,8 @@ impl Follower {
         for change in self.list_changes.values() {
             release.lists.restore(change);
         }
-        let tried = self.try_on(&release)?;
-        let (change, limit) = (tried.change(), config.guard.max_deny_change);
+        let (release, tried) = self.try_on(release)?;
+        let (change, limit) = (tried.change(), serving.config.guard.max_deny_change);
         let mut message = tried.text();
         if change > limit && !force {
             let message = format!(
@@ -371,7 +314,6 @@ impl Follower {
             );
             return Ok(Report { restart, ..self.report("refused", &message, diagnostics) });
         }
-        let serving = Serving::new(&config, &release);
         let fresh = self.fresh(&serving);
         self.swap(release, serving, tried)?;
         if let Some(upkeep) = &self.upkeep {
@@ -384,12 +326,15 @@ impl Follower {
         Ok(Report { restart, ..self.report("applied", &message, diagnostics) })
     }
 
-    fn try_on(&mut self, release: &Release) -> Result<Tried, Gone> {
+    fn try_on(&mut self, release: Release) -> Result<(Release, Tried), Gone> {
         let (lent, back) = sync_channel(1);
-        let spare = self.history.spare();
+        let spare = Arc::make_mut(&mut self.history).spare();
         self.tell(Command::Lend(spare, lent))?;
-        self.history.append(back.recv().map_err(|_| Gone)?);
-        Ok(self.history.try_on(release))
+        Arc::make_mut(&mut self.history).append(back.recv().map_err(|_| Gone)?);
+        let (release, history) = (Arc::new(release), self.history.clone());
+        let on_trial = release.clone();
+        let tried = priority::patiently("trial", move || history.try_on(&on_trial));
+        Ok((Arc::unwrap_or_clone(release), tried))
     }
 
     fn swap(&mut self, release: Release, serving: Serving, tried: Tried) -> Result<(), Gone> {
@@ -399,7 +344,7 @@ impl Follower {
         // To free a long list or a key's windows takes a while, so it is done here.
         drop(retired);
         self.metrics.swaps.observe(took.as_secs_f64());
-        self.history.commit(release, serving.aggregates.clone(), tried);
+        Arc::make_mut(&mut self.history).commit(release, serving.aggregates.clone(), tried);
         self.serving = serving;
         Ok(())
     }
