@@ -5,6 +5,7 @@
 mod targets;
 
 use std::{
+    fmt::Write as _,
     fs, panic,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -263,8 +264,14 @@ fn write_seeds(seeds: &Path, name: &str, corpus: &[Vec<u8>]) {
     for (number, bytes) in corpus.iter().enumerate() {
         fs::write(seeds.join(name).join(format!("seed-{number:03}")), bytes).expect("a seed can be written");
     }
-    let word = |word: &&str| word.bytes().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
-    let words: String = WORDS.iter().map(|text| format!("\"{}\"\n", word(text))).collect();
+    let mut words = String::new();
+    for word in WORDS {
+        words.push('"');
+        for byte in word.bytes() {
+            write!(words, "\\x{byte:02x}").expect("a string takes it");
+        }
+        words.push_str("\"\n");
+    }
     fs::write(seeds.join("words.dict"), words).expect("the words can be written");
 }
 
