@@ -86,8 +86,9 @@ impl Endings {
             Some(number) => Some(body.len() - self.endings[number].len()),
             None => memchr::memmem::rfind(body, VERSIONS),
         };
-        let (Some(rest), Some(versions)) = (after_id.filter(|_| body.iter().all(|byte| *byte >= 0x20)), versions)
-        else {
+        // The least of all runs over whole vectors; a search for the first that is too low would go byte by byte.
+        let is_text = body.iter().fold(u8::MAX, |least, byte| least.min(*byte)) >= 0x20;
+        let (Some(rest), Some(versions)) = (after_id.filter(|_| is_text), versions) else {
             out.push(VERBATIM);
             out.extend_from_slice(body);
             return;
