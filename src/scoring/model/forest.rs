@@ -74,7 +74,7 @@ impl<P: Packed, const N: usize> Forest<P, N> {
         let mut steps = [[0; N]; 2];
         // A feature and what it adds, for the nodes above the one looked at.
         let mut way: Vec<(u8, i64)> = Vec::new();
-        let root = tree.nodes.first().map_or(0, |root| root.value);
+        let root = tree.mean();
         // Where in the heap, where in the preorder, which feature led here, the value at the parent.
         let mut open = vec![(1_usize, 0, 0, root)];
         while let Some((heap, at, asked, above)) = open.pop() {
@@ -88,7 +88,7 @@ impl<P: Packed, const N: usize> Forest<P, N> {
             if heap >= N {
                 leaves[heap - N] = node.value - root;
                 if let Some(paths) = paths.as_deref_mut() {
-                    places[heap - N] = paths.push(way.iter().copied());
+                    places[heap - N] = paths.push(&way);
                 }
             } else if node.right == 0 {
                 // Pads: the walk goes on to the left and finds the same leaf at the bottom.

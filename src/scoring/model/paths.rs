@@ -35,15 +35,11 @@ impl Paths {
     }
 
     /// Takes in a leaf: features and what each adds on the way down; the leaf's place.
-    pub(super) fn push(&mut self, way: impl Iterator<Item = (u8, i64)>) -> u32 {
+    pub(super) fn push(&mut self, way: &[(u8, i64)]) -> u32 {
         let place = self.rows.len() / self.lanes;
         let start = self.rows.len();
         self.rows.resize(start + self.lanes, [0; LANE]);
-        let mut shares = [0; FEATURES_MAX + 1];
-        for (feature, step) in way {
-            shares[usize::from(feature)] += step;
-        }
-        for (number, share) in self.rows[start..].as_flattened_mut().iter_mut().zip(shares) {
+        for (number, share) in self.rows[start..].as_flattened_mut().iter_mut().zip(shares(way)) {
             *number = share as i32;
         }
         place as u32
@@ -83,13 +79,9 @@ impl Paths {
 fn largest_sums(trees: &[TreePlain]) -> [i64; FEATURES_MAX + 1] {
     let mut sums = [0_i64; FEATURES_MAX + 1];
     for tree in trees {
-        let mut largest = [0; FEATURES_MAX + 1];
+        let mut largest = [0_i64; FEATURES_MAX + 1];
         tree.each_leaf(|_, way| {
-            let mut shares = [0_i64; FEATURES_MAX + 1];
-            for (feature, step) in way {
-                shares[usize::from(*feature)] += step;
-            }
-            for (largest, share) in largest.iter_mut().zip(shares) {
+            for (largest, share) in largest.iter_mut().zip(shares(way)) {
                 *largest = share.abs().max(*largest);
             }
         });
@@ -98,4 +90,13 @@ fn largest_sums(trees: &[TreePlain]) -> [i64; FEATURES_MAX + 1] {
         }
     }
     sums
+}
+
+/// What a way to a leaf adds, by feature.
+fn shares(way: &[(u8, i64)]) -> [i64; FEATURES_MAX + 1] {
+    let mut shares = [0; FEATURES_MAX + 1];
+    for (feature, step) in way {
+        shares[usize::from(*feature)] += step;
+    }
+    shares
 }

@@ -43,6 +43,11 @@ impl TreePlain {
         at
     }
 
+    /// The mean of all leaves over the training rows.
+    pub(super) fn mean(&self) -> i32 {
+        self.nodes.first().map_or(0, |root| root.value)
+    }
+
     /// The depth of the deepest leaf; `None` unless the nodes are one tree in preorder, no deeper than `DEPTH_MAX`.
     pub fn depth(&self) -> Option<usize> {
         let mut deepest = 0;

@@ -75,11 +75,10 @@ impl LeafSets {
         compiled.sets = vec![[u16::MAX; TOGETHER]; ranks * groups];
         for (number, tree) in trees.iter().enumerate() {
             let (mut values, mut places) = ([0; LEAVES_MAX], [0; LEAVES_MAX]);
-            let root = tree.nodes.first().map_or(0, |root| root.value);
             let mut leaf = 0;
             tree.each_leaf(|value, way| {
-                values[leaf] = value - root;
-                places[leaf] = paths.push(way.iter().copied());
+                values[leaf] = value - tree.mean();
+                places[leaf] = paths.push(way);
                 leaf += 1;
             });
             let mut splits = Vec::new();

@@ -64,8 +64,7 @@ impl Ensemble {
         if plain.trees.iter().any(|tree| tree.depth().is_none()) {
             return Err("the nodes of a tree are not one tree".into());
         }
-        let root = |tree: &TreePlain| tree.nodes.first().map_or(0, |root| i64::from(root.value));
-        let base = plain.base + plain.trees.iter().map(root).sum::<i64>();
+        let base = plain.base + plain.trees.iter().map(|tree| i64::from(tree.mean())).sum::<i64>();
         let mut paths = Paths::new(&plain.trees, fills.len());
         let is_small = |tree: &&TreePlain| tree.nodes.len() < 2 * LEAVES_MAX;
         let (few, many): (Vec<_>, Vec<_>) = plain.trees.iter().partition(is_small);
