@@ -8,46 +8,20 @@ that both sides are told the same. It exits with 1 where a request is not answer
 """
 
 import argparse
+import contextlib
 import json
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 
 from over_nats import GAVEL, ROOT, broker, service
 
+sys.path.insert(0, str(ROOT / "tools"))
+from faults import Nats, wait
+
 DATA = ROOT / "../shared/data/handbook/transactions.csv.zst"
-
-
-def listen(url, subject, wanted, bodies):
-    """Takes the bodies that come under a subject, in their order."""
-    host, port = url.removeprefix("nats://").split(":")
-    stream = socket.create_connection((host, int(port)))
-    file = stream.makefile("rb", buffering=1 << 20)
-    file.readline()
-    stream.sendall(f'CONNECT {{"verbose":false,"headers":true}}\r\nSUB {subject} 1\r\nPING\r\n'.encode())
-    while file.readline() != b"PONG\r\n":
-        pass
-
-    def take():
-        while len(bodies) < wanted:
-            words = file.readline().split()
-            if not words:
-                return
-            if words[0] == b"PING":
-                stream.sendall(b"PONG\r\n")
-            elif words[0] == b"MSG":
-                bodies.append(file.read(int(words[-1]) + 2)[:-2])
-            elif words[0] == b"HMSG":
-                message = file.read(int(words[-1]) + 2)[:-2]
-                bodies.append(message[int(words[-2]):])
-
-    thread = threading.Thread(target=take, daemon=True)
-    thread.start()
-    return thread
 
 
 def main():
@@ -71,11 +45,15 @@ def main():
         subprocess.run([GAVEL, "score", "--in", data, "--out", folder / "out.jsonl", "--config", config], cwd=ROOT, check=True)
         expected = (folder / "out.jsonl").read_bytes().splitlines()
         bodies = []
-        thread = listen(url, "fraud.v1.verdict.>", sent, bodies)
+        listener = Nats(int(url.rsplit(":", 1)[1]))
+        # The load begins with a connection of its own, so the broker knows of this one first.
+        listener.subscribe("fraud.v1.verdict.>", lambda subject, headers, body: bodies.append(body))
         command = [GAVEL, "load", "--nats", url, "--in", data, "--rate", str(arguments.rate), "--connections", "1"]
         command += ["--seconds", str(sent / arguments.rate), "--json", "--config", config]
         found = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True)
-        thread.join(30)
+        # What did not come is told below.
+        with contextlib.suppress(AssertionError):
+            wait("every verdict", lambda: len(bodies) >= sent)
         for process in [served, server]:
             process.send_signal(signal.SIGTERM)
             process.wait()
