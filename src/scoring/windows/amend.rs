@@ -27,6 +27,11 @@ impl Windows {
             let passes = OutcomeState::ALL.iter().map(|state| u8::from(settled.get(*filter, *state)) << *state as u8);
             places.settled.push(passes.sum());
         }
+        let unheard_of = 1 << OutcomeState::Unknown as u8;
+        if places.settled.iter().all(|table| table & unheard_of == 0) {
+            // It enters no lane that waits for a verdict, and stands in none yet.
+            return;
+        }
         let fresh = RowState::fresh(places.amount_base_minor);
         // Only where a lane waits for the verdict can there be anything to change.
         self.amend_where(places, &fresh, &fresh, |layout| layout.settles);

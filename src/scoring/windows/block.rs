@@ -2,7 +2,7 @@
 
 mod stored;
 
-use super::moments::Squares;
+use super::{lanes::Lanes, moments::Squares};
 
 /// How the rows of a log are laid out: how many bitmaps and how many value columns a block has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub(super) struct Shape {
 pub(super) struct Row<'r> {
     /// Event time.
     pub(super) time_ms: i64,
-    /// By lane: whether the row is a member.
-    pub(super) members: &'r [bool],
+    /// The lanes that it is a member of.
+    pub(super) members: &'r Lanes,
     /// By column; shorter than the shape where the last are zero.
     pub(super) values: &'r [u64],
 }
@@ -29,6 +29,9 @@ const NARROW_COLUMNS_MAX: usize = 32;
 /// Words of a line of the cache, and how many are read ahead at most.
 const LINE_WORDS: usize = 16;
 const WARMED_WORDS_MAX: usize = 256;
+/// So many members of a word are looked for; where there are more, all of its rows are gone through, whole vectors at
+/// a time.
+const SUMMED_ONE_BY_ONE_MAX: u32 = 8;
 /// Bits of a word of a bitmap.
 const WORD_BITS: usize = 32;
 
@@ -89,7 +92,8 @@ impl Block {
 
     /// The time of the newest row.
     pub(super) fn last_ms(&self, shape: Shape) -> Option<i64> {
-        self.times(shape).last().map(|offset| self.base_ms + i64::from(*offset))
+        let last = self.len().checked_sub(1)?;
+        Some(self.base_ms + i64::from(self.words[self.times_at(shape) + last]))
     }
 
     /// How many rows have a time up to and including `bound_ms`.
@@ -109,6 +113,13 @@ impl Block {
         } else {
             times.partition_point(|time| *time <= offset)
         }
+    }
+
+    /// Where a row of a time goes, behind those of the same time, and how many of these there are.
+    pub(super) fn place_of(&self, shape: Shape, time_ms: i64) -> (usize, usize) {
+        let at = self.rank(shape, time_ms);
+        let older = time_ms.checked_sub(1).map_or(0, |bound_ms| self.rank(shape, bound_ms));
+        (at, at - older)
     }
 
     /// Whether a row of this time fits beside the others in 32 bits of milliseconds.
@@ -134,20 +145,32 @@ impl Block {
         } else if row.time_ms < self.base_ms || row.time_ms - self.base_ms > i64::from(u32::MAX) {
             self.rebase(shape, row.time_ms);
         }
-        for (lane, member) in row.members.iter().enumerate() {
-            insert_bit(self.mask_mut(lane), at, *member);
+        let mask_words = self.mask_words();
+        if at == len {
+            // Bits past the last row are off.
+            let (word, bit) = (at / WORD_BITS, 1 << (at % WORD_BITS));
+            for lane in row.members.iter() {
+                self.words[lane * mask_words + word] |= bit;
+            }
+        } else {
+            for lane in 0..shape.lanes {
+                insert_bit(self.mask_mut(lane), at, row.members.contains(lane));
+            }
         }
         let offset = (row.time_ms - self.base_ms) as u32;
         let capacity = usize::from(self.capacity);
-        let times_at = self.times_at(shape);
-        insert_word(&mut self.words[times_at..times_at + capacity], at, len, offset);
+        let mut planes = self.words[shape.lanes * mask_words..].chunks_exact_mut(capacity);
+        let mut put = |word| {
+            if let Some(plane) = planes.next() {
+                insert_word(plane, at, len, word);
+            }
+        };
+        put(offset);
         for column in 0..shape.columns {
             let value = row.values.get(column).copied().unwrap_or_default();
-            let (plane, has_high) = self.plane(shape, column);
-            insert_word(&mut self.words[plane..plane + capacity], at, len, value as u32);
-            if has_high {
-                let high = plane + capacity;
-                insert_word(&mut self.words[high..high + capacity], at, len, (value >> 32) as u32);
+            put(value as u32);
+            if column >= NARROW_COLUMNS_MAX || wide >> column & 1 == 1 {
+                put((value >> 32) as u32);
             }
         }
         self.len += 1;
@@ -215,6 +238,11 @@ impl Block {
         }
     }
 
+    /// By lane which rows are members, where one word a lane holds them all; nothing where it does not.
+    pub(super) fn member_words(&self, lanes: usize) -> &[u32] {
+        if self.mask_words() == 1 { &self.words[..lanes] } else { &[] }
+    }
+
     /// How many rows of `from..to` are members of a lane.
     pub(super) fn count(&self, lane: usize, from: usize, to: usize) -> u64 {
         let mask = self.mask(lane);
@@ -230,6 +258,10 @@ impl Block {
             let bits = mask[word] & cut;
             let start = word * WORD_BITS;
             match high {
+                None if bits.count_ones() <= SUMMED_ONE_BY_ONE_MAX => {
+                    let narrow: u64 = ones(bits).map(|bit| u64::from(low[start + bit])).sum();
+                    sum += i128::from(narrow);
+                }
                 // At most 32 values of 32 bits.
                 None => {
                     let mut narrow = 0_u64;
@@ -448,7 +480,7 @@ fn grown(len: usize) -> usize {
 }
 
 /// The lowest `count` bits of a word; all of them from 32 on.
-fn low_bits(count: usize) -> u32 {
+pub(super) fn low_bits(count: usize) -> u32 {
     if count >= WORD_BITS { u32::MAX } else { (1 << count) - 1 }
 }
 
@@ -568,7 +600,8 @@ mod tests {
                         let at = plain.iter().filter(|row| row.0 <= time).count();
                         if plain.len() < 250 && block.spans(shape, time) {
                             prop_assert_eq!(block.rank(shape, time), at);
-                            block.insert(shape, at, Row { time_ms: time, members: &members, values: &values });
+                            let lanes = (0..3).filter(|lane| members[*lane]).collect();
+                            block.insert(shape, at, Row { time_ms: time, members: &lanes, values: &values });
                             plain.insert(at, (time, members.to_vec(), values.to_vec()));
                         }
                     }

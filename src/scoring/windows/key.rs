@@ -5,12 +5,11 @@ use std::{
     net::IpAddr,
 };
 
-use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 use crate::scoring::{
     field::{Field, Value},
-    plan::KeyPart,
+    plan::{KEY_PARTS_MAX, KeyPart},
     transaction::Transaction,
 };
 
@@ -43,10 +42,11 @@ impl Hasher for PlainHasher {
     }
 }
 
-type Bytes = SmallVec<[u8; 64]>;
+/// Bytes of a value's fingerprint.
+const PRINT_BYTES: usize = size_of::<u128>();
 
 /// The values of a transaction that keys and columns are made of, each as 128 bits; `None` where it is missing.
-pub(super) type Prints = SmallVec<[Option<u128>; 16]>;
+pub(super) type Prints = Vec<Option<u128>>;
 
 /// Which values those are, each once.
 #[derive(Default)]
@@ -79,15 +79,15 @@ impl Parts {
 
 impl KeyPrint {
     /// The fingerprint of a key of these parts; `None` if one of them is missing.
-    pub(super) fn of(places: &[usize], prints: &Prints) -> Option<Self> {
+    pub(super) fn of(places: &[usize], prints: &[Option<u128>]) -> Option<Self> {
         let print = match places {
             [place] => prints[*place]?,
             places => {
-                let mut bytes = Bytes::new();
-                for place in places {
-                    bytes.extend_from_slice(&prints[*place]?.to_le_bytes());
+                let mut bytes = [0; KEY_PARTS_MAX * PRINT_BYTES];
+                for (place, room) in places.iter().zip(bytes.chunks_exact_mut(PRINT_BYTES)) {
+                    room.copy_from_slice(&prints[*place]?.to_le_bytes());
                 }
-                xxh3_128(&bytes)
+                xxh3_128(&bytes[..places.len() * PRINT_BYTES])
             }
         };
         Some(Self([print as u32, (print >> 32) as u32, (print >> 64) as u32]))
@@ -116,6 +116,9 @@ impl KeyPrint {
 
 /// The numeric value of a field: numbers with decimals as millionths. `None` where it is missing or no number.
 pub(super) fn numeric(field: Field, transaction: &Transaction<'_>, amount_base_minor: Option<i64>) -> Option<i64> {
+    if field == Field::Amount {
+        return amount_base_minor;
+    }
     match transaction.value(field, amount_base_minor)? {
         Value::Integer(number) | Value::Millionths(number) => Some(number),
         // Degrees are at most 360, so millionths of them are exact enough for 64 bits.

@@ -2,12 +2,12 @@
 
 use crate::scoring::{
     field::{AttributeSchema, Field, FieldType},
-    plan::{Aggregate, AggregateType, FilterId, Function, KeyId, Plan},
+    plan::{Aggregate, AggregateType, FilterBits, FilterId, Function, KeyId, Plan},
     settings::WindowSettings,
     transaction::TransactionType,
 };
 
-use super::block::Shape;
+use super::{block::Shape, lanes::Lanes};
 
 /// Which events a lane marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +126,12 @@ pub(super) struct Layout {
     pub(super) squares: Vec<usize>,
     pub(super) extremes: Vec<usize>,
     pub(super) members: Vec<usize>,
+    /// By type of transaction: the lanes that it enters at once, if it passes their filters and has their values.
+    entered: [Lanes; TransactionType::ALL.len()],
+    /// The filters of those lanes.
+    filtered: Vec<(FilterId, Lanes)>,
+    /// By column: the lanes that a transaction without a value does not enter.
+    valued: Vec<Lanes>,
     /// Where the newest event's time is read, if anything asks of the past.
     pub(super) past: Option<usize>,
     /// The fields of `last`.
@@ -162,6 +168,9 @@ impl Layout {
             squares: Vec::new(),
             extremes: Vec::new(),
             members: Vec::new(),
+            entered: Default::default(),
+            filtered: Vec::new(),
+            valued: Vec::new(),
             past: None,
             lasts: Vec::new(),
             located: false,
@@ -181,6 +190,7 @@ impl Layout {
             let question = layout.question(index, aggregate, plan, schema);
             layout.questions.push(question);
         }
+        layout.note_entrances();
         let lanes = &layout.lanes;
         layout.is_changeable = lanes
             .iter()
@@ -261,6 +271,37 @@ impl Layout {
             LaneKind::Frauds | LaneKind::Latest(_) => return false,
         };
         types || lane.refunds && kind == TransactionType::Refund
+    }
+
+    /// The lanes that a transaction enters at once.
+    pub(super) fn enter(
+        &self,
+        kind: TransactionType,
+        filters: &FilterBits,
+        columns: &[Option<u64>],
+        members: &mut Lanes,
+    ) {
+        members.copy_from(&self.entered[kind as usize]);
+        for (_, lanes) in self.filtered.iter().filter(|(filter, _)| !filters.get(*filter)) {
+            members.remove_all(lanes);
+        }
+        for (_, lanes) in columns.iter().zip(&self.valued).filter(|(value, _)| value.is_none()) {
+            members.remove_all(lanes);
+        }
+    }
+
+    fn note_entrances(&mut self) {
+        let at_once = || self.lanes.iter().enumerate().filter(|(_, lane)| !lane.settled);
+        let which = |test: &dyn Fn(&Lane) -> bool| -> Lanes {
+            at_once().filter(|(_, lane)| test(lane)).map(|(place, _)| place).collect()
+        };
+        let entered = TransactionType::ALL.map(|kind| which(&|lane| Self::admits(lane, kind)));
+        let mut filters: Vec<FilterId> = at_once().filter_map(|(_, lane)| lane.filter).collect();
+        filters.sort_unstable();
+        filters.dedup();
+        let filtered = filters.into_iter().map(|filter| (filter, which(&|lane| lane.filter == Some(filter)))).collect();
+        let valued = (0..self.columns.len()).map(|column| which(&|lane| lane.column == Some(column))).collect();
+        (self.entered, self.filtered, self.valued) = (entered, filtered, valued);
     }
 
     fn question(&mut self, index: usize, aggregate: &Aggregate, plan: &Plan, schema: &AttributeSchema) -> Question {

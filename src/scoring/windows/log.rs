@@ -266,28 +266,25 @@ impl Log {
     /// The rows of an entity, in the current layout.
     pub(super) fn rows(&mut self, slot: u32) -> (&Layout, &mut Rows) {
         self.update(slot);
+        self.rows_mut(slot)
+    }
+
+    /// The rows of an entity that is in the current layout, to change them.
+    pub(super) fn rows_mut(&mut self, slot: u32) -> (&Layout, &mut Rows) {
         let entity = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
         (&self.layout, &mut entity.rows)
     }
 
-    /// An entity that is in the current layout: its rows, or `nothing`, and what its newest events held.
-    pub(super) fn held<'l>(
-        &'l self,
-        slot: Option<u32>,
-        nothing: &'l Rows,
-    ) -> (&'l Layout, &'l Rows, Option<&'l Trail>) {
-        match slot {
-            Some(slot) => (&self.layout, &self.entity(slot).rows, self.trail(slot)),
-            None => (&self.layout, nothing, None),
-        }
+    /// The rows of an entity that is in the current layout.
+    pub(super) fn rows_of(&self, slot: u32) -> &Rows {
+        &self.entity(slot).rows
     }
 
     /// When an entity was last seen, if anything asks of the past.
     pub(super) fn newest_seen(&self, slot: u32) -> Option<i64> {
         let (layout, rows) = (&self.layout, &self.entity(slot).rows);
-        let end = rows.edge(layout, i64::MAX);
         let left_ms = self.past(slot).left_ms;
-        rows.newest(layout, layout.past?, &end).max((left_ms != i64::MIN).then_some(left_ms))
+        rows.newest(layout, layout.past?).max((left_ms != i64::MIN).then_some(left_ms))
     }
 
     /// What is known of an entity beyond its rows.
@@ -301,7 +298,7 @@ impl Log {
     }
 
     /// What an entity's newest events held.
-    fn trail(&self, slot: u32) -> Option<&Trail> {
+    pub(super) fn trail(&self, slot: u32) -> Option<&Trail> {
         self.trails.get(slot as usize)?.as_deref()
     }
 
@@ -350,11 +347,15 @@ impl Log {
 
     /// Brings an entity to the current layout.
     pub(super) fn update(&mut self, slot: u32) {
+        if self.entity(slot).version != self.version() {
+            self.convert(slot);
+        }
+    }
+
+    #[cold]
+    fn convert(&mut self, slot: u32) {
         let version = self.version();
         let entity = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
-        if entity.version == version {
-            return;
-        }
         let Some(old) = self.olds.get(usize::from(entity.version)) else { return };
         let bytes = entity.rows.bytes() as u64;
         entity.rows = entity.rows.converted(&old.layout, &self.layout, &old.lanes, &old.columns);

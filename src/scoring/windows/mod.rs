@@ -10,10 +10,13 @@
 //! yet is never seen in an answer.
 
 mod moments;
+mod lanes;
 mod block;
 mod key;
 mod layout;
 mod table;
+mod timeline;
+mod few;
 mod summary;
 mod panes;
 mod tree;
@@ -21,6 +24,7 @@ mod rows;
 mod trail;
 mod recency;
 mod log;
+mod answer;
 mod observe;
 mod amend;
 mod stored;

@@ -7,15 +7,16 @@ use crate::scoring::{
 
 use super::{
     Observed, Place, Places, Windows,
-    block::Row,
+    answer::{Event, Held},
+    block::{Block, Row},
+    few::Few,
     key::{KeyPrint, Prints, numeric},
-    layout::{Ask, Column, Lane, Layout, Question},
+    lanes::Lanes,
+    layout::Column,
     log::{Log, Past},
     recency::NEVER,
     rows::Rows,
-    summary::wider,
-    trail::{Located, Trail},
-    tree::Edge,
+    tree::Many,
 };
 
 /// Memory used again for each transaction.
@@ -27,33 +28,7 @@ pub(super) struct Scratch {
     warmed: u32,
     columns: Vec<Option<u64>>,
     values: Vec<u64>,
-    members: Vec<bool>,
-    edges: Vec<Edge>,
-}
-
-/// A transaction as the logs see it.
-#[derive(Clone, Copy)]
-struct Event<'e, 't> {
-    transaction: &'e Transaction<'t>,
-    amount_base_minor: Option<i64>,
-    filters: &'e FilterBits,
-    time_ms: i64,
-    /// The highest event time, this one included.
-    highest_ms: i64,
-    horizon_ms: i64,
-}
-
-/// What a log holds of the transaction's key.
-struct Held<'h> {
-    layout: &'h Layout,
-    rows: &'h Rows,
-    past: Past,
-    /// No window in order reaches what is not newer.
-    cutoff_ms: i64,
-    trail: Option<&'h Trail>,
-    edges: &'h [Edge],
-    members: &'h [bool],
-    columns: &'h [Option<u64>],
+    members: Lanes,
 }
 
 impl Windows {
@@ -71,8 +46,10 @@ impl Windows {
         self.highest_ms = Some(highest_ms);
         self.lowest_ms = self.lowest_ms.min(time_ms);
         self.observed = self.observed.wrapping_add(1).max(NEVER + 1);
-        values.clear();
-        values.resize(self.aggregates, AggregateValue::Missing);
+        // Every place is written below, whatever stands there.
+        if values.len() != self.aggregates {
+            values.resize(self.aggregates, AggregateValue::Missing);
+        }
         let mut observed = Observed {
             late: time_ms < highest_before_ms.saturating_sub(self.settings.lateness_ms),
             places: Places {
@@ -109,8 +86,15 @@ impl Windows {
             scratch.warmed = scratch.warmed.wrapping_add(log.warm(slot));
         }
         for index in 0..self.logs.len() {
-            if let Some((print, slot)) = scratch.found[index] {
-                self.observe_key(index, &event, print, slot, values, &mut observed, &mut scratch);
+            match scratch.found[index] {
+                Some((print, slot)) => {
+                    self.observe_key(index, &event, print, slot, values, &mut observed, &mut scratch);
+                }
+                None => {
+                    for question in &self.logs[index].layout.questions {
+                        values[question.aggregate] = AggregateValue::Missing;
+                    }
+                }
             }
         }
         self.scratch = scratch;
@@ -144,7 +128,7 @@ impl Windows {
             observed.evicted |= was_evicted && index < self.keys_answering;
         }
         let cutoff_ms = event.highest_ms.saturating_sub(log.layout.retention_ms);
-        let enters_rows = event.time_ms > cutoff_ms && scratch.members.contains(&true);
+        let enters_rows = event.time_ms > cutoff_ms && !scratch.members.is_empty();
         let is_seen = log.layout.past.is_some()
             && matches!(event.transaction.kind, TransactionType::Authorization | TransactionType::Verification)
             && event.time_ms >= event.highest_ms.saturating_sub(memory_ms);
@@ -152,29 +136,24 @@ impl Windows {
             None if enters_rows || is_seen => Some(self.create(index, print, event.highest_ms)),
             slot => slot,
         };
-        let nothing = Rows::empty();
         let log = &mut self.logs[index];
         if let Some(slot) = slot {
             log.update(slot);
         }
-        let (layout, rows, trail) = log.held(slot, &nothing);
-        scratch.edges.clear();
-        for offset in &layout.offsets {
-            // What is no longer reached by any window in order is as if it were gone already.
-            let bound_ms = event.time_ms.saturating_sub(*offset).max(cutoff_ms.min(event.time_ms));
-            scratch.edges.push(rows.edge(layout, bound_ms));
-        }
         let held = Held {
-            layout,
-            rows,
+            event,
+            layout: &log.layout,
             past: slot.map_or(Past::NONE, |slot| log.past(slot)),
+            trail: slot.and_then(|slot| log.trail(slot)),
             cutoff_ms,
-            trail,
-            edges: &scratch.edges,
             members: &scratch.members,
             columns: &scratch.columns,
         };
-        let seen_before_ms = held.answer(event, values, observed);
+        let seen_before_ms = match slot.map(|slot| log.rows_of(slot)) {
+            Some(Rows::Many(tree)) => held.answer(&Many::new(&log.layout, tree), values, observed),
+            Some(Rows::Few(block)) => held.answer(&Few::new(&log.layout, block), values, observed),
+            None => held.answer(&Few::new(&log.layout, &Block::empty()), values, observed),
+        };
         let Some(slot) = slot else { return };
         if enters_rows {
             let rank = self.enter_rows(index, slot, event, scratch, cutoff_ms);
@@ -199,7 +178,7 @@ impl Windows {
         cutoff_ms: i64,
     ) -> usize {
         let log = &mut self.logs[index];
-        let (layout, rows) = log.rows(slot);
+        let (layout, rows) = log.rows_mut(slot);
         let before = (rows.len() as u64, rows.bytes() as u64);
         let row = Row { time_ms: event.time_ms, members: &scratch.members, values: &scratch.values };
         let inserted = rows.insert(layout, row, cutoff_ms, self.settings.events_per_key_max);
@@ -223,9 +202,9 @@ impl Windows {
         in_rows: bool,
     ) {
         let (settings, log) = (&self.settings, &mut self.logs[index]);
-        let newest_ms = log.newest_seen(slot);
+        let is_newest =
+            event.time_ms == event.highest_ms || log.newest_seen(slot).is_none_or(|newest| newest <= event.time_ms);
         let Some(past) = log.past_mut(slot) else { return };
-        let is_newest = newest_ms.is_none_or(|newest| newest <= event.time_ms);
         let mut is_forgotten = false;
         // Rows kept for a plan that asked nothing of the past know of no first event: it counts from here, and as long
         // as something older may be absent the answer is reported as filling.
@@ -291,151 +270,6 @@ impl Event<'_, '_> {
         }));
         scratch.values.clear();
         scratch.values.extend(scratch.columns.iter().map(|value| value.unwrap_or_default()));
-        scratch.members.clear();
-        scratch.members.extend(layout.lanes.iter().map(|lane| self.enters(lane, &scratch.columns)));
-    }
-
-    fn enters(&self, lane: &Lane, columns: &[Option<u64>]) -> bool {
-        Layout::admits(lane, self.transaction.kind)
-            && !lane.settled
-            && lane.filter.is_none_or(|filter| self.filters.get(filter))
-            && lane.column.is_none_or(|column| columns[column].is_some())
-    }
-}
-
-impl Held<'_> {
-    /// Answers the log's questions and says when the key was last seen.
-    fn answer(&self, event: &Event<'_, '_>, values: &mut [AggregateValue], observed: &mut Observed) -> Option<i64> {
-        let seen_before_ms = self.layout.past.and_then(|seen| self.seen_before(event, seen));
-        for question in &self.layout.questions {
-            let told = (observed.approximate, observed.filling);
-            let value = match question.ask {
-                Ask::SinceLast | Ask::Age | Ask::Last { .. } | Ask::Speed => {
-                    self.past_answer(event, question, seen_before_ms, observed)
-                }
-                _ => self.window_answer(event, question, observed),
-            };
-            if question.in_shadow {
-                (observed.approximate, observed.filling) = told;
-            }
-            values[question.aggregate] = value;
-        }
-        seen_before_ms
-    }
-
-    fn window_answer(&self, event: &Event<'_, '_>, question: &Question, observed: &mut Observed) -> AggregateValue {
-        let (from, to) = (&self.edges[question.from], &self.edges[question.to]);
-        let lane = &self.layout.lanes[question.lane];
-        observed.filling |= from.time_ms.max(self.cutoff_ms) < question.complete_after_ms;
-        let members = match question.ask {
-            Ask::Distinct { members } => Some(members),
-            _ => None,
-        };
-        let distinct = members.and_then(|members| self.layout.lanes[members].distinct);
-        observed.approximate |= self.rows.is_approximate(from, to, distinct);
-        let sees_itself = question.with_current && event.transaction.kind != TransactionType::Refund;
-        let current = |lane: usize| sees_itself && self.members[lane];
-        let current_value = || {
-            let column = lane.column.filter(|_| current(question.lane))?;
-            self.columns[column].map(u64::cast_signed)
-        };
-        let (layout, rows) = (self.layout, self.rows);
-        match question.ask {
-            Ask::Count => {
-                let count = rows.count(question.lane, from, to) + u64::from(current(question.lane));
-                AggregateValue::Integer(count.cast_signed())
-            }
-            Ask::Frauds => AggregateValue::Integer(rows.count(question.lane, from, to).cast_signed()),
-            Ask::FraudRate { counted } => {
-                let all = rows.count(counted, from, to) + u64::from(current(counted));
-                let frauds = rows.count(question.lane, from, to);
-                if all == 0 { AggregateValue::Missing } else { AggregateValue::Real(frauds as f64 / all as f64) }
-            }
-            Ask::Distinct { members } => {
-                let others = rows.distinct(layout, members, question.lane, from, to);
-                let value = layout.lanes[members].column.and_then(|column| self.columns[column]);
-                let is_new = |value| {
-                    let seen = rows.seen_before(layout, members, value, &self.edges[0]);
-                    seen.is_none_or(|seen| seen <= from.time_ms)
-                };
-                let one_more = value.filter(|_| current(members)).is_some_and(is_new);
-                AggregateValue::Integer((others + u64::from(one_more)).cast_signed())
-            }
-            Ask::Sum => {
-                let sum = rows.sum(layout, question.lane, from, to) + i128::from(current_value().unwrap_or(0));
-                i64::try_from(sum).map_or(AggregateValue::Missing, |sum| question.value(sum))
-            }
-            Ask::Mean => {
-                let mut count = rows.count(question.lane, from, to);
-                let mut sum = rows.sum(layout, question.lane, from, to);
-                if let Some(value) = current_value() {
-                    (count, sum) = (count + 1, sum + i128::from(value));
-                }
-                let mean = (count > 0).then(|| sum as f64 / count as f64);
-                mean.map_or(AggregateValue::Missing, |mean| question.real(mean))
-            }
-            Ask::Stddev => {
-                let mut moments = rows.moments(layout, question.lane, from, to);
-                if let Some(value) = current_value() {
-                    moments.add(value);
-                }
-                moments.deviation().map_or(AggregateValue::Missing, |deviation| question.real(deviation))
-            }
-            Ask::Min | Ask::Max => {
-                let extremes = rows.extremes(layout, question.lane, from, to);
-                let current = current_value().map(|value| (value, value));
-                let both = wider(extremes, current);
-                let value = both.map(|(least, largest)| if question.ask == Ask::Min { least } else { largest });
-                value.map_or(AggregateValue::Missing, |value| question.value(value))
-            }
-            Ask::SinceLast | Ask::Age | Ask::Last { .. } | Ask::Speed => AggregateValue::Missing,
-        }
-    }
-
-    fn past_answer(
-        &self,
-        event: &Event<'_, '_>,
-        question: &Question,
-        seen_before_ms: Option<i64>,
-        observed: &mut Observed,
-    ) -> AggregateValue {
-        let seen_ms = seen_before_ms.filter(|before| event.time_ms - before <= event.horizon_ms);
-        let first_ms = seen_ms.map_or(event.time_ms, |_| self.past.first_ms.min(event.time_ms));
-        // Each with the time of the oldest event it rests on.
-        let answer = match question.ask {
-            Ask::SinceLast => seen_ms.map(|seen_ms| (AggregateValue::Integer(event.time_ms - seen_ms), seen_ms)),
-            Ask::Age => Some((AggregateValue::Integer(event.time_ms - first_ms), i64::MIN)),
-            Ask::Last { field } => seen_ms.and(self.trail).and_then(|trail| trail.last(field, event.time_ms)),
-            _ => {
-                let sees_itself = self.members[question.lane];
-                let current = if sees_itself { Located::of(event.transaction) } else { None };
-                let speed = seen_ms.and(self.trail).and_then(|trail| trail.speed_kmh(event.time_ms, current));
-                speed.map(|(speed_kmh, earlier_ms)| (AggregateValue::Real(speed_kmh), earlier_ms))
-            }
-        };
-        let (value, rests_on_ms) = answer.unwrap_or((AggregateValue::Missing, i64::MIN));
-        // An event that may be absent matters if it would be remembered and is newer than that.
-        let reach_ms = first_ms.saturating_sub(event.horizon_ms);
-        let absent_ms = question.complete_after_ms;
-        observed.filling |= reach_ms <= absent_ms && rests_on_ms < absent_ms;
-        let is_folded = event.time_ms < self.past.left_ms && self.rows.is_folded_at(event.time_ms);
-        observed.approximate |= rests_on_ms == i64::MIN && is_folded;
-        value
-    }
-
-    fn seen_before(&self, event: &Event<'_, '_>, seen: usize) -> Option<i64> {
-        let left_ms = Some(self.past.left_ms).filter(|left| *left != i64::MIN && *left <= event.time_ms);
-        self.rows.newest(self.layout, seen, &self.edges[0]).max(left_ms)
-    }
-}
-
-impl Question {
-    fn value(&self, value: i64) -> AggregateValue {
-        if self.whole { AggregateValue::Integer(value) } else { self.real(value as f64) }
-    }
-
-    fn real(&self, value: f64) -> AggregateValue {
-        let value = if self.millionths { value / 1_000_000.0 } else { value };
-        AggregateValue::Real(value)
+        layout.enter(self.transaction.kind, self.filters, &scratch.columns, &mut scratch.members);
     }
 }

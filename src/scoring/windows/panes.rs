@@ -240,7 +240,7 @@ impl Panes {
                 }
             }
         }
-        for (lane, _) in row.members.iter().enumerate().filter(|(_, member)| **member) {
+        for lane in row.members.iter() {
             let column = layout.lanes[lane].column;
             let value = column.and_then(|column| row.values.get(column)).map_or(0, |value| value.cast_signed());
             self.before.change_member_from(pane + 1, layout, lane, Change { joins: true, value });
@@ -256,7 +256,7 @@ impl Panes {
         };
         for (place, members) in layout.members.iter().enumerate() {
             let column = layout.lanes[*members].column.and_then(|column| row.values.get(column));
-            let Some(value) = column.copied().filter(|_| row.members[*members]) else { continue };
+            let Some(value) = column.copied().filter(|_| row.members.contains(*members)) else { continue };
             let known = self.samples[place].latest.get(&value).is_some_and(|known| *known >= row.time_ms);
             if !known && !latest[place].contains_key(&value) {
                 self.seen_again(place, value);

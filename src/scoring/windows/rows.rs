@@ -4,12 +4,13 @@ use crate::scoring::stored::{Reader, Stored, StoredError};
 
 use super::{
     block::{Block, Row},
+    few::Few,
     layout::Layout,
-    moments::Moments,
     panes::Amendment,
     summary::{each_row, rows_of},
-    table::{Change, Extremes},
-    tree::{Edge, Position, Tree},
+    table::Change,
+    timeline::Timeline as _,
+    tree::{Many, Position, Tree},
 };
 
 /// The rows of one key.
@@ -58,119 +59,18 @@ impl Rows {
         }
     }
 
-    /// The edge of a window: what lies at or before a time.
-    pub(super) fn edge(&self, layout: &Layout, bound_ms: i64) -> Edge {
+    /// The time of the newest member of a lane.
+    pub(super) fn newest(&self, layout: &Layout, lane: usize) -> Option<i64> {
         match self {
             Self::Few(block) => {
-                let at = Position { part: 0, block: 0, row: block.rank(layout.shape(false), bound_ms) };
-                Edge { time_ms: bound_ms, at, pane: 0, is_cut: false }
+                let few = Few::new(layout, block);
+                few.newest(lane, &few.edge(i64::MAX))
             }
-            Self::Many(tree) => tree.edge(layout, bound_ms),
-        }
-    }
-
-    /// How many members of a lane lie between two edges.
-    pub(super) fn count(&self, lane: usize, from: &Edge, to: &Edge) -> u64 {
-        match self {
-            Self::Few(block) if block.is_empty() => 0,
-            Self::Few(block) => block.count(lane, from.at.row, to.at.row),
-            Self::Many(tree) => tree.count(lane, from, to),
-        }
-    }
-
-    /// The sum over the members of a lane between two edges.
-    pub(super) fn sum(&self, layout: &Layout, lane: usize, from: &Edge, to: &Edge) -> i128 {
-        match (self, layout.lanes[lane].column) {
-            (Self::Few(block), Some(column)) if !block.is_empty() => {
-                block.sum(layout.shape(false), lane, column, from.at.row, to.at.row)
+            Self::Many(tree) => {
+                let many = Many::new(layout, tree);
+                many.newest(lane, &many.edge(i64::MAX))
             }
-            (Self::Few(_), _) => 0,
-            (Self::Many(tree), _) => tree.sum(layout, lane, from, to),
         }
-    }
-
-    /// Count, sum and, where they are asked for, squares over the members of a lane between two edges.
-    pub(super) fn moments(&self, layout: &Layout, lane: usize, from: &Edge, to: &Edge) -> Moments {
-        match (self, layout.lanes[lane].column) {
-            (Self::Few(block), Some(column)) if !block.is_empty() => Moments {
-                count: block.count(lane, from.at.row, to.at.row),
-                sum: block.sum(layout.shape(false), lane, column, from.at.row, to.at.row),
-                squares: block.squares(layout.shape(false), lane, column, from.at.row, to.at.row),
-            },
-            (Self::Few(_), _) => Moments::default(),
-            (Self::Many(tree), _) => tree.moments(layout, lane, from, to),
-        }
-    }
-
-    /// The least and the largest value of the members of a lane between two edges.
-    pub(super) fn extremes(&self, layout: &Layout, lane: usize, from: &Edge, to: &Edge) -> Extremes {
-        match (self, layout.lanes[lane].column) {
-            (Self::Few(block), Some(column)) if !block.is_empty() => {
-                block.extremes(layout.shape(false), lane, column, from.at.row, to.at.row)
-            }
-            (Self::Few(_), _) => None,
-            (Self::Many(tree), _) => tree.extremes(layout, lane, from, to),
-        }
-    }
-
-    /// How many values the members of a lane between two edges hold.
-    pub(super) fn distinct(&self, layout: &Layout, members: usize, latest: usize, from: &Edge, to: &Edge) -> u64 {
-        match (self, layout.lanes[members].column) {
-            (Self::Few(block), Some(column)) if !block.is_empty() => {
-                let shape = layout.shape(false);
-                let (from, to) = (from.at.row, to.at.row);
-                // Values that were seen again after the window's end are not marked as latest inside it.
-                let seen_again = |row: &usize| {
-                    let value = block.value(shape, column, *row);
-                    block.find(shape, members, column, value, to, *row).is_none()
-                        && block.find(shape, members, column, value, from, to).is_some()
-                };
-                let again = block.members(members, to, block.len()).filter(seen_again).count() as u64;
-                block.count(latest, from, to) + again
-            }
-            (Self::Few(_), _) => 0,
-            (Self::Many(tree), _) => tree.distinct(layout, members, latest, from, to),
-        }
-    }
-
-    /// When a value was last seen among the members of a lane up to an edge.
-    pub(super) fn seen_before(&self, layout: &Layout, members: usize, value: u64, edge: &Edge) -> Option<i64> {
-        match self {
-            Self::Few(block) if block.is_empty() => None,
-            Self::Few(block) => {
-                let (shape, column) = (layout.shape(false), layout.lanes[members].column?);
-                let row = block.find_last(shape, members, column, value, 0, edge.at.row)?;
-                Some(block.time_ms(shape, row))
-            }
-            Self::Many(tree) => tree.seen_before(layout, members, value, edge),
-        }
-    }
-
-    /// The time of the newest member of a lane before an edge.
-    pub(super) fn newest(&self, layout: &Layout, lane: usize, edge: &Edge) -> Option<i64> {
-        match self {
-            Self::Few(block) if block.is_empty() => None,
-            Self::Few(block) => Some(block.time_ms(layout.shape(false), block.newest(lane, edge.at.row)?)),
-            Self::Many(tree) => tree.newest(layout, lane, edge.at),
-        }
-    }
-
-    /// Whether an answer between two edges may differ from what the folded rows would give.
-    pub(super) fn is_approximate(&self, from: &Edge, to: &Edge, distinct: Option<usize>) -> bool {
-        let Self::Many(tree) = self else { return false };
-        let Some(panes) = tree.panes() else { return false };
-        // Of values that were seen again among folded rows it is not known when they were seen before.
-        let is_sampled = || {
-            let ends_folded = to.pane < panes.len();
-            distinct.is_some_and(|place| ends_folded || panes.is_sampled(place) && from.pane < to.pane)
-        };
-        from.is_cut || to.is_cut || panes.is_unsure_after(from.time_ms) || is_sampled()
-    }
-
-    /// Whether something was folded at or after a time.
-    pub(super) fn is_folded_at(&self, bound_ms: i64) -> bool {
-        let Self::Many(tree) = self else { return false };
-        tree.panes().is_some_and(|panes| panes.edge.0 >= bound_ms)
     }
 
     /// Puts a row in its place. Rows at or before `cutoff_ms` may be dropped, and beyond `rows_max` the oldest are
@@ -183,13 +83,13 @@ impl Rows {
                 left.seen_ms = trim_block(layout, block, cutoff_ms);
             }
             if block.len() < layout.rows_max && block.spans(shape, row.time_ms) {
-                let at = block.rank(shape, row.time_ms);
+                let is_newest = block.last_ms(shape).is_none_or(|last| last < row.time_ms);
+                let (at, rank) = if is_newest { (block.len(), 0) } else { block.place_of(shape, row.time_ms) };
                 block.insert(shape, at, row);
-                for members in layout.members.iter().filter(|members| row.members[**members]) {
+                for members in layout.members.iter().filter(|members| row.members.contains(**members)) {
                     mark_latest(layout, block, *members, at);
                 }
-                let older = row.time_ms.checked_sub(1).map_or(0, |bound| block.rank(shape, bound));
-                return Inserted { rank: at - older, left };
+                return Inserted { rank, left };
             }
             let tree = Tree::from_block(layout, block);
             *self = Self::Many(Box::new(tree));
@@ -315,10 +215,10 @@ impl Rows {
         columns: &[Option<usize>],
     ) -> Self {
         let mut made = Self::empty();
-        let (mut members, mut values) = (Vec::new(), Vec::new());
+        let mut values = Vec::new();
         let mut take = |row: Row<'_>| {
-            members.clear();
-            members.extend(lanes.iter().map(|same| same.is_some_and(|same| row.members[same])));
+            let is_member = |lane: &usize| lanes[*lane].is_some_and(|same| row.members.contains(same));
+            let members = (0..lanes.len()).filter(is_member).collect();
             values.clear();
             values.extend(columns.iter().map(|same| same.map_or(0, |same| row.values[same])));
             let row = Row { time_ms: row.time_ms, members: &members, values: &values };
@@ -408,7 +308,7 @@ fn small_block(layout: &Layout, block: &Block) -> Block {
     rows_of(layout, block, true, |row| {
         let at = small.len();
         small.insert(shape, at, row);
-        for members in layout.members.iter().filter(|members| row.members[**members]) {
+        for members in layout.members.iter().filter(|members| row.members.contains(**members)) {
             mark_latest(layout, &mut small, *members, at);
         }
     });

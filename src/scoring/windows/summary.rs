@@ -14,16 +14,11 @@ pub(super) fn each_row(layout: &Layout, block: &Block, row: impl FnMut(Row<'_>))
 /// Hands over every row of a block, oldest first; the columns of trees alone are left out, and so are the latest marks.
 pub(super) fn rows_of(layout: &Layout, block: &Block, in_tree: bool, mut hand_over: impl FnMut(Row<'_>)) {
     let shape = layout.shape(in_tree);
-    let (mut members, mut values) = (Vec::new(), Vec::new());
+    let is_handed_over = |lane: &usize| !matches!(layout.lanes[*lane].kind, LaneKind::Latest(_));
+    let lanes: Vec<usize> = (0..layout.lanes.len()).filter(is_handed_over).collect();
+    let mut values = Vec::new();
     for row in 0..block.len() {
-        members.clear();
-        members.extend(
-            layout
-                .lanes
-                .iter()
-                .enumerate()
-                .map(|(lane, made)| block.bit(lane, row) && !matches!(made.kind, LaneKind::Latest(_))),
-        );
+        let members = lanes.iter().copied().filter(|lane| block.bit(*lane, row)).collect();
         values.clear();
         values.extend((0..layout.columns.len()).map(|column| block.value(shape, column, row)));
         hand_over(Row { time_ms: block.time_ms(shape, row), members: &members, values: &values });

@@ -7,60 +7,82 @@ use super::{
         moments::{Moments, Squares},
         summary::{block_extremes, wider},
         table::Extremes,
+        timeline::Timeline,
     },
     Edge, Position, Tree,
     part::Part,
 };
 
-impl Tree {
-    /// How many members of a lane lie between two edges.
-    pub(in super::super) fn count(&self, lane: usize, from: &Edge, to: &Edge) -> u64 {
-        let folded = self.panes.as_ref().map_or(0, |panes| panes.count(lane, from.pane, to.pane));
-        folded.wrapping_add(self.count_before(lane, to.at)).wrapping_sub(self.count_before(lane, from.at))
+/// The rows of a busy key.
+pub(in super::super) struct Many<'r> {
+    layout: &'r Layout,
+    tree: &'r Tree,
+}
+
+impl<'r> Many<'r> {
+    pub(in super::super) fn new(layout: &'r Layout, tree: &'r Tree) -> Self {
+        Self { layout, tree }
+    }
+}
+
+impl Timeline for Many<'_> {
+    type Edge = Edge;
+
+    fn edge(&self, bound_ms: i64) -> Edge {
+        let at = self.tree.position(self.layout, bound_ms);
+        let (pane, is_cut) = self.tree.panes.as_ref().map_or((0, false), |panes| panes.edge(bound_ms));
+        Edge { time_ms: bound_ms, at, pane, is_cut }
     }
 
-    /// The sum over the members of a lane between two edges.
-    pub(in super::super) fn sum(&self, layout: &Layout, lane: usize, from: &Edge, to: &Edge) -> i128 {
-        let folded = self.panes.as_ref().map_or(0, |panes| panes.sum(layout, lane, from.pane, to.pane));
-        folded.wrapping_add(self.sum_before(layout, lane, to.at)).wrapping_sub(self.sum_before(layout, lane, from.at))
+    fn bound_ms(edge: &Edge) -> i64 {
+        edge.time_ms
     }
 
-    /// Count, sum and squares over the members of a lane between two edges.
-    pub(in super::super) fn moments(&self, layout: &Layout, lane: usize, from: &Edge, to: &Edge) -> Moments {
-        let folded =
-            self.panes.as_ref().map_or(Squares::default(), |panes| panes.squares(layout, lane, from.pane, to.pane));
+    fn count(&self, lane: usize, from: &Edge, to: &Edge) -> u64 {
+        let folded = self.tree.panes.as_ref().map_or(0, |panes| panes.count(lane, from.pane, to.pane));
+        folded.wrapping_add(self.tree.count_before(lane, to.at)).wrapping_sub(self.tree.count_before(lane, from.at))
+    }
+
+    fn sum(&self, lane: usize, from: &Edge, to: &Edge) -> i128 {
+        let folded = self.tree.panes.as_ref().map_or(0, |panes| panes.sum(self.layout, lane, from.pane, to.pane));
+        folded.wrapping_add(self.tree.sum_before(self.layout, lane, to.at)).wrapping_sub(self.tree.sum_before(
+            self.layout,
+            lane,
+            from.at,
+        ))
+    }
+
+    fn moments(&self, lane: usize, from: &Edge, to: &Edge) -> Moments {
+        let folded = self
+            .tree
+            .panes
+            .as_ref()
+            .map_or(Squares::default(), |panes| panes.squares(self.layout, lane, from.pane, to.pane));
         Moments {
             count: self.count(lane, from, to),
-            sum: self.sum(layout, lane, from, to),
-            squares: folded
-                .plus(self.squares_before(layout, lane, to.at))
-                .minus(self.squares_before(layout, lane, from.at)),
+            sum: self.sum(lane, from, to),
+            squares: folded.plus(self.tree.squares_before(self.layout, lane, to.at)).minus(self.tree.squares_before(
+                self.layout,
+                lane,
+                from.at,
+            )),
         }
     }
 
-    /// The least and the largest value of the members of a lane between two edges.
-    pub(in super::super) fn extremes(&self, layout: &Layout, lane: usize, from: &Edge, to: &Edge) -> Extremes {
-        let folded = self.panes.as_ref().and_then(|panes| panes.extremes(layout, lane, from.pane, to.pane));
-        wider(folded, self.row_extremes(layout, lane, from.at, to.at))
+    fn extremes(&self, lane: usize, from: &Edge, to: &Edge) -> Extremes {
+        let folded = self.tree.panes.as_ref().and_then(|panes| panes.extremes(self.layout, lane, from.pane, to.pane));
+        wider(folded, self.tree.row_extremes(self.layout, lane, from.at, to.at))
     }
 
-    /// How many values the members of a lane between two edges hold.
-    pub(in super::super) fn distinct(
-        &self,
-        layout: &Layout,
-        members: usize,
-        latest: usize,
-        from: &Edge,
-        to: &Edge,
-    ) -> u64 {
-        let newest_here = self
-            .count_before(latest, to.at)
-            .wrapping_sub(self.count_before(latest, from.at))
-            .wrapping_add(self.panes.as_ref().map_or(0, |panes| panes.distinct(layout, members, from.pane, to.pane)));
+    fn distinct(&self, members: usize, latest: usize, from: &Edge, to: &Edge) -> u64 {
+        let newest_here =
+            self.tree.count_before(latest, to.at).wrapping_sub(self.tree.count_before(latest, from.at)).wrapping_add(
+                self.tree.panes.as_ref().map_or(0, |panes| panes.distinct(self.layout, members, from.pane, to.pane)),
+            );
         // Values that were seen again after the window's end are not marked as latest inside it. The first time they
         // were seen again tells when they were seen before.
-        let Some(place) = layout.lanes[members].distinct else { return newest_here };
-        let (shape, column) = (layout.shape(true), layout.columns.len() + place);
+        let Some(place) = self.layout.lanes[members].distinct else { return newest_here };
+        let (shape, column) = (self.layout.shape(true), self.layout.columns.len() + place);
         let seen_again = |block: &Block, row: usize| {
             let since = block.value(shape, column, row);
             let before_ms = block.time_ms(shape, row).wrapping_add(1).wrapping_sub(since.cast_signed());
@@ -68,40 +90,33 @@ impl Tree {
         };
         let mut again = 0;
         let mut start = to.at.row;
-        for (part, block) in self.places_from(to.at) {
-            let block = &self.parts[part].blocks[block];
+        for (part, block) in self.tree.places_from(to.at) {
+            let block = &self.tree.parts[part].blocks[block];
             again += block.members(members, start, block.len()).map(|row| seen_again(block, row)).sum::<u64>();
             start = 0;
         }
         newest_here + again
     }
 
-    /// When a value was last seen among the members of a lane up to an edge.
-    pub(in super::super) fn seen_before(
-        &self,
-        layout: &Layout,
-        members: usize,
-        value: u64,
-        edge: &Edge,
-    ) -> Option<i64> {
-        let place = layout.lanes[members].distinct?;
-        let seen = match self.latest[place].get(&value).copied() {
-            None => self.panes.as_ref().and_then(|panes| panes.seen(place, value)),
+    fn seen_before(&self, members: usize, value: u64, edge: &Edge) -> Option<i64> {
+        let place = self.layout.lanes[members].distinct?;
+        let seen = match self.tree.latest[place].get(&value).copied() {
+            None => self.tree.panes.as_ref().and_then(|panes| panes.seen(place, value)),
             Some(latest) if latest <= edge.time_ms => Some(latest),
             Some(_) => {
-                let next = self.find_from(layout, members, value, edge.at)?;
-                self.seen_before_row(layout, place, next)
+                let next = self.tree.find_from(self.layout, members, value, edge.at)?;
+                self.tree.seen_before_row(self.layout, place, next)
             }
         };
         // A transaction that is older than all that is kept may find what was dropped since.
         seen.filter(|seen| *seen <= edge.time_ms)
     }
 
-    /// The time of the newest member of a lane before a place.
-    pub(in super::super) fn newest(&self, layout: &Layout, lane: usize, before: Position) -> Option<i64> {
-        let shape = layout.shape(true);
-        for part in (0..=before.part.min(self.parts.len() - 1)).rev() {
-            let Part { blocks, before: totals, .. } = &self.parts[part];
+    fn newest(&self, lane: usize, edge: &Edge) -> Option<i64> {
+        let before = edge.at;
+        let shape = self.layout.shape(true);
+        for part in (0..=before.part.min(self.tree.parts.len() - 1)).rev() {
+            let Part { blocks, before: totals, .. } = &self.tree.parts[part];
             let last = if part == before.part { before.block.min(blocks.len() - 1) } else { blocks.len() - 1 };
             for index in (0..=last).rev() {
                 let block = &blocks[index];
@@ -118,6 +133,22 @@ impl Tree {
         None
     }
 
+    fn is_approximate(&self, from: &Edge, to: &Edge, distinct: Option<usize>) -> bool {
+        let Some(panes) = self.tree.panes() else { return false };
+        // Of values that were seen again among folded rows it is not known when they were seen before.
+        let is_sampled = || {
+            let ends_folded = to.pane < panes.len();
+            distinct.is_some_and(|place| ends_folded || panes.is_sampled(place) && from.pane < to.pane)
+        };
+        from.is_cut || to.is_cut || panes.is_unsure_after(from.time_ms) || is_sampled()
+    }
+
+    fn is_folded_at(&self, bound_ms: i64) -> bool {
+        self.tree.panes().is_some_and(|panes| panes.edge.0 >= bound_ms)
+    }
+}
+
+impl Tree {
     fn count_before(&self, lane: usize, at: Position) -> u64 {
         let part = &self.parts[at.part];
         let inside = part.blocks[at.block].count(lane, 0, at.row);

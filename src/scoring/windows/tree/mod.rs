@@ -14,6 +14,7 @@ use super::{
     table::{Change, Extremes, Table},
 };
 
+pub(super) use answers::Many;
 use part::Part;
 
 /// Blocks of a part. A late row touches the totals of one part and those of the parts.
@@ -151,13 +152,6 @@ impl Tree {
         Position { part, block, row: blocks[block].rank(layout.shape(true), bound_ms) }
     }
 
-    /// The edge of a window at a time.
-    pub(super) fn edge(&self, layout: &Layout, bound_ms: i64) -> Edge {
-        let at = self.position(layout, bound_ms);
-        let (pane, is_cut) = self.panes.as_ref().map_or((0, false), |panes| panes.edge(bound_ms));
-        Edge { time_ms: bound_ms, at, pane, is_cut }
-    }
-
     /// Puts a row in its place, behind those of the same time, and says where that is.
     pub(super) fn insert(&mut self, layout: &Layout, row: Row<'_>) -> Position {
         let shape = layout.shape(true);
@@ -174,13 +168,11 @@ impl Tree {
             }
         }
         self.rows += 1;
-        for (lane, member) in row.members.iter().enumerate() {
-            if *member {
-                self.count_change(layout, at, lane, true);
-            }
+        for lane in row.members.iter() {
+            self.count_change(layout, at, lane, true);
         }
         for members in &layout.members {
-            if row.members[*members] {
+            if row.members.contains(*members) {
                 self.link(layout, *members, at);
             }
         }
