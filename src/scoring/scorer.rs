@@ -344,7 +344,6 @@ impl Scorer {
 
     /// Windows: the answer of every aggregate, with the transaction taken in.
     fn observe(&mut self, transaction: &Transaction<'_>) -> Observed {
-        self.seen.aggregates.clear();
         self.memo.begin();
         let own_fields = scope(&self.release, &self.seen, transaction, None);
         self.release.program.filters(&own_fields, &mut self.memo, &mut self.filters);

@@ -53,6 +53,14 @@ struct Doubt {
     filling: bool,
 }
 
+/// What all but `last` answer with: small enough for registers.
+#[derive(Clone, Copy)]
+enum Number {
+    Missing,
+    Whole(i64),
+    Real(f64),
+}
+
 /// The rows of the key, cut where windows begin and end.
 struct Cut<'c, T: Timeline> {
     rows: &'c T,
@@ -75,21 +83,23 @@ impl Held<'_> {
         let cut = Cut { rows, edges: &edges };
         let seen_before_ms = self.layout.past.and_then(|seen| self.seen_before(&cut, seen));
         for question in &self.layout.questions {
-            let (value, doubt) = if question.ask.is_of_the_past() {
-                self.past_answer(question, seen_before_ms, rows)
+            let value = &mut values[question.aggregate];
+            let doubt = if question.ask.is_of_the_past() {
+                self.past_answer(question, seen_before_ms, rows, value)
             } else {
-                self.window_answer(question, &cut)
+                let (number, doubt) = self.window_answer(question, &cut);
+                number.write(value);
+                doubt
             };
             if !question.in_shadow {
                 observed.approximate |= doubt.approximate;
                 observed.filling |= doubt.filling;
             }
-            values[question.aggregate] = value;
         }
         seen_before_ms
     }
 
-    fn window_answer<T: Timeline>(&self, question: &Question, cut: &Cut<'_, T>) -> (AggregateValue, Doubt) {
+    fn window_answer<T: Timeline>(&self, question: &Question, cut: &Cut<'_, T>) -> (Number, Doubt) {
         let (rows, from, to) = (cut.rows, &cut.edges[question.from], &cut.edges[question.to]);
         let lane = question.lane;
         let mut distinct = None;
@@ -102,13 +112,13 @@ impl Held<'_> {
         let value = match question.ask {
             Ask::Count => {
                 let count = rows.count(lane, from, to) + u64::from(current(lane));
-                AggregateValue::Integer(count.cast_signed())
+                Number::Whole(count.cast_signed())
             }
-            Ask::Frauds => AggregateValue::Integer(rows.count(lane, from, to).cast_signed()),
+            Ask::Frauds => Number::Whole(rows.count(lane, from, to).cast_signed()),
             Ask::FraudRate { counted } => {
                 let all = rows.count(counted, from, to) + u64::from(current(counted));
                 let frauds = rows.count(lane, from, to);
-                if all == 0 { AggregateValue::Missing } else { AggregateValue::Real(frauds as f64 / all as f64) }
+                if all == 0 { Number::Missing } else { Number::Real(frauds as f64 / all as f64) }
             }
             Ask::Distinct { members } => {
                 distinct = self.layout.lanes[members].distinct;
@@ -119,11 +129,11 @@ impl Held<'_> {
                     seen.is_none_or(|seen| seen <= T::bound_ms(from))
                 };
                 let one_more = value.filter(|_| current(members)).is_some_and(is_new);
-                AggregateValue::Integer((others + u64::from(one_more)).cast_signed())
+                Number::Whole((others + u64::from(one_more)).cast_signed())
             }
             Ask::Sum => {
                 let sum = rows.sum(lane, from, to) + i128::from(current_value().unwrap_or(0));
-                i64::try_from(sum).map_or(AggregateValue::Missing, |sum| question.value(sum))
+                i64::try_from(sum).map_or(Number::Missing, |sum| question.value(sum))
             }
             Ask::Mean => {
                 let mut count = rows.count(lane, from, to);
@@ -132,23 +142,23 @@ impl Held<'_> {
                     (count, sum) = (count + 1, sum + i128::from(value));
                 }
                 let mean = (count > 0).then(|| sum as f64 / count as f64);
-                mean.map_or(AggregateValue::Missing, |mean| question.real(mean))
+                mean.map_or(Number::Missing, |mean| question.real(mean))
             }
             Ask::Stddev => {
                 let mut moments = rows.moments(lane, from, to);
                 if let Some(value) = current_value() {
                     moments.add(value);
                 }
-                moments.deviation().map_or(AggregateValue::Missing, |deviation| question.real(deviation))
+                moments.deviation().map_or(Number::Missing, |deviation| question.real(deviation))
             }
             Ask::Min | Ask::Max => {
                 let extremes = rows.extremes(lane, from, to);
                 let current = current_value().map(|value| (value, value));
                 let both = wider(extremes, current);
                 let value = both.map(|(least, largest)| if question.ask == Ask::Min { least } else { largest });
-                value.map_or(AggregateValue::Missing, |value| question.value(value))
+                value.map_or(Number::Missing, |value| question.value(value))
             }
-            Ask::SinceLast | Ask::Age | Ask::Last { .. } | Ask::Speed => AggregateValue::Missing,
+            Ask::SinceLast | Ask::Age | Ask::Last { .. } | Ask::Speed => Number::Missing,
         };
         let doubt = Doubt {
             approximate: rows.is_approximate(from, to, distinct),
@@ -162,32 +172,46 @@ impl Held<'_> {
         question: &Question,
         seen_before_ms: Option<i64>,
         rows: &T,
-    ) -> (AggregateValue, Doubt) {
+        value: &mut AggregateValue,
+    ) -> Doubt {
         let event = self.event;
         let seen_ms = seen_before_ms.filter(|before| event.time_ms - before <= event.horizon_ms);
         let first_ms = seen_ms.map_or(event.time_ms, |_| self.past.first_ms.min(event.time_ms));
         // Each with the time of the oldest event it rests on.
-        let answer = match question.ask {
-            Ask::SinceLast => seen_ms.map(|seen_ms| (AggregateValue::Integer(event.time_ms - seen_ms), seen_ms)),
-            Ask::Age => Some((AggregateValue::Integer(event.time_ms - first_ms), i64::MIN)),
-            Ask::Last { field } => seen_ms.and(self.trail).and_then(|trail| trail.last(field, event.time_ms)),
+        let nothing = (Number::Missing, i64::MIN);
+        let trail = seen_ms.and(self.trail);
+        let (number, rests_on_ms) = match question.ask {
+            Ask::SinceLast => seen_ms.map_or(nothing, |seen_ms| (Number::Whole(event.time_ms - seen_ms), seen_ms)),
+            Ask::Age => (Number::Whole(event.time_ms - first_ms), i64::MIN),
+            Ask::Last { field } => match trail.and_then(|trail| trail.last(field, event.time_ms)) {
+                Some((held, held_ms)) => {
+                    value.clone_from(held);
+                    return self.doubt_of_the_past(question, first_ms, held_ms, rows);
+                }
+                None => nothing,
+            },
             _ => {
                 let sees_itself = self.members.contains(question.lane);
                 let current = if sees_itself { Located::of(event.transaction) } else { None };
-                let speed = seen_ms.and(self.trail).and_then(|trail| trail.speed_kmh(event.time_ms, current));
-                speed.map(|(speed_kmh, earlier_ms)| (AggregateValue::Real(speed_kmh), earlier_ms))
+                let speed = trail.and_then(|trail| trail.speed_kmh(event.time_ms, current));
+                speed.map_or(nothing, |(speed_kmh, earlier_ms)| (Number::Real(speed_kmh), earlier_ms))
             }
         };
-        let (value, rests_on_ms) = answer.unwrap_or((AggregateValue::Missing, i64::MIN));
+        number.write(value);
+        self.doubt_of_the_past(question, first_ms, rests_on_ms, rows)
+    }
+
+    /// Whether an answer that rests on events since a time may not be what it would be.
+    fn doubt_of_the_past<T: Timeline>(&self, question: &Question, first_ms: i64, rests_on_ms: i64, rows: &T) -> Doubt {
+        let event = self.event;
         // An event that may be absent matters if it would be remembered and is newer than that.
         let reach_ms = first_ms.saturating_sub(event.horizon_ms);
         let absent_ms = question.complete_after_ms;
         let is_folded = || event.time_ms < self.past.left_ms && rows.is_folded_at(event.time_ms);
-        let doubt = Doubt {
+        Doubt {
             approximate: rests_on_ms == i64::MIN && is_folded(),
             filling: reach_ms <= absent_ms && rests_on_ms < absent_ms,
-        };
-        (value, doubt)
+        }
     }
 
     fn seen_before<T: Timeline>(&self, cut: &Cut<'_, T>, seen: usize) -> Option<i64> {
@@ -196,13 +220,23 @@ impl Held<'_> {
     }
 }
 
+impl Number {
+    /// Takes the place of an earlier answer.
+    fn write(self, value: &mut AggregateValue) {
+        *value = match self {
+            Self::Missing => AggregateValue::Missing,
+            Self::Whole(number) => AggregateValue::Integer(number),
+            Self::Real(number) => AggregateValue::Real(number),
+        };
+    }
+}
+
 impl Question {
-    fn value(&self, value: i64) -> AggregateValue {
-        if self.whole { AggregateValue::Integer(value) } else { self.real(value as f64) }
+    fn value(&self, value: i64) -> Number {
+        if self.whole { Number::Whole(value) } else { self.real(value as f64) }
     }
 
-    fn real(&self, value: f64) -> AggregateValue {
-        let value = if self.millionths { value / 1_000_000.0 } else { value };
-        AggregateValue::Real(value)
+    fn real(&self, value: f64) -> Number {
+        Number::Real(if self.millionths { value / 1_000_000.0 } else { value })
     }
 }

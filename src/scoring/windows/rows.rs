@@ -31,7 +31,7 @@ impl Rows {
     pub(super) fn warm(&self) -> u32 {
         match self {
             Self::Few(block) => block.warm(),
-            Self::Many(tree) => tree.len() as u32,
+            Self::Many(tree) => tree.warm(),
         }
     }
 

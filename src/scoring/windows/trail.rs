@@ -46,11 +46,11 @@ impl Trail {
     }
 
     /// The newest value of a field of `last` with time up to `time_ms`, and its time.
-    pub(super) fn last(&self, field: usize, time_ms: i64) -> Option<(AggregateValue, i64)> {
+    pub(super) fn last(&self, field: usize, time_ms: i64) -> Option<(&AggregateValue, i64)> {
         let events = self.fields.get(field)?;
         let newer = events.partition_point(|(time, _)| *time <= time_ms);
         let (time_ms, value) = events.get(newer.checked_sub(1)?)?;
-        Some((value.clone(), *time_ms))
+        Some((value, *time_ms))
     }
 
     /// The speed between the last two located events, the current one included if it is located, and the time of the

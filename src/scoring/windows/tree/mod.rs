@@ -94,6 +94,13 @@ impl Tree {
         self.panes.as_deref_mut()
     }
 
+    /// Reads ahead where rows come in and where the longest window leaves them: see `Log::warm`.
+    pub(super) fn warm(&self) -> u32 {
+        let newest = self.parts.last().and_then(|part| part.blocks.last());
+        let oldest = self.parts.first().and_then(|part| part.blocks.first());
+        newest.map_or(0, Block::warm).wrapping_add(oldest.map_or(0, Block::warm))
+    }
+
     /// How many rows it holds.
     pub(super) fn len(&self) -> usize {
         self.rows
