@@ -12,7 +12,7 @@
 use super::{
     FEATURES_MAX,
     forest::{Forest, Packed},
-    paths::{IN_FLIGHT, Paths, Sums},
+    paths::{IN_FLIGHT, Lane, Paths, Sums},
     plain::{EnsemblePlain, TreePlain},
     ranks::{Ladder, PLACES, Scales},
     sets::{LEAVES_MAX, LeafSets},
@@ -93,7 +93,8 @@ impl Ensemble {
             if let Some(large) = &self.large {
                 large.each_places(features, |places| paths.add(places, &mut sums));
             }
-            for (contribution, sum) in contributions.iter_mut().zip(sums.as_flattened()) {
+            let sums = sums.iter().flat_map(Lane::numbers);
+            for (contribution, sum) in contributions.iter_mut().zip(sums) {
                 *contribution = i64::from(*sum);
             }
         } else if let Some(large) = &self.large {
