@@ -6,7 +6,7 @@ use super::{FEATURES_MAX, plain::TreePlain};
 pub(super) const IN_FLIGHT: usize = 8;
 
 /// Features in one step of adding: what two registers hold.
-const LANE: usize = 8;
+pub(super) const LANE: usize = 8;
 
 /// Lanes of the widest row: with more features, walking back up a tree is as fast.
 const LANES_MAX: usize = 8;
