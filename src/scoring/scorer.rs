@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
-    expression::{Memo, Scope},
+    expression::{CodedFields, Memo, Scope},
     plan::{AggregateValue, FilterBits, FilterId, SettledBits},
     refusal::{Refusal, RefusalClass},
     registry::{Fingerprint, Registry, Repeat},
@@ -124,6 +124,7 @@ pub struct Opinion {
 /// What expressions see of a transaction beside its own fields.
 #[derive(Default)]
 struct Seen {
+    codes: CodedFields,
     amount_base_minor: Option<i64>,
     aggregates: Vec<AggregateValue>,
 }
@@ -348,6 +349,7 @@ impl Scorer {
 
     /// Windows: the answer of every aggregate, with the transaction taken in.
     fn observe(&mut self, transaction: &Transaction<'_>) -> Observed {
+        self.seen.codes = CodedFields::of(transaction);
         self.seen.aggregates.clear();
         self.memo.begin();
         let own_fields = scope(&self.release, &self.seen, transaction, None);
@@ -466,6 +468,7 @@ impl Scorer {
 fn scope<'a>(release: &'a Release, seen: &'a Seen, transaction: &'a Transaction<'a>, score: Option<f64>) -> Scope<'a> {
     Scope {
         transaction,
+        codes: seen.codes,
         amount_base_minor: seen.amount_base_minor,
         aggregates: &seen.aggregates,
         score,

@@ -15,6 +15,7 @@ mod defines;
 mod check;
 mod print;
 mod lint;
+pub mod coded;
 mod node;
 mod build;
 mod lower;
@@ -30,6 +31,7 @@ mod order;
 pub mod compiler;
 
 pub use atoms::Atom;
+pub use coded::CodedFields;
 pub use codes::explain;
 pub use compiler::Compiler;
 pub use environment::{Define, Environment};

@@ -44,6 +44,7 @@ impl<'r> Run<'r> {
             Bool::Any(branches) => nodes.branches[branches.0 as usize].iter().any(|branch| self.bool(*branch)),
             Bool::Not(inside) => !self.bool(inside),
             Bool::Constant(truth) => truth,
+            Bool::Coded(codes) => self.scope.codes.have(codes),
             Bool::Integer(comparison, value, limit) => {
                 self.integer(value).is_some_and(|value| comparison.holds(&value, &limit))
             }
