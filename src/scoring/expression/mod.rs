@@ -1,8 +1,8 @@
 //! The one typed language of rules and features: text to checked program. A program cannot fail once compiled.
 //!
 //! The phases: `token` cuts text, `parser` builds the tree of `syntax`, `check` finds types and makes the tree of
-//! `typed`, `lint` warns, `lower` turns it into the nodes of `node` and the plan, `share` puts memos before what is used
-//! twice, `run` evaluates.
+//! `typed`, `lint` warns, `lower` turns it into the nodes of `node` and the plan, where tests of codes become the masks of
+//! `coded`, `share` puts memos before what is used twice, `run` evaluates.
 
 pub mod codes;
 pub mod environment;
