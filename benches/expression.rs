@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, hint::black_box, sync::Arc};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gavel::scoring::{
-    expression::{Compiler, ConditionId, Environment, FeatureId, Memo, Program, Scope},
+    expression::{CodedFields, Compiler, ConditionId, Environment, FeatureId, Memo, Program, Scope},
     field::{AttributeSchema, CHANNELS},
     lists::{ListFile, Lists},
     money::{Country, Currency, Rates},
@@ -137,6 +137,7 @@ fn transaction() -> Transaction<'static> {
 fn scope<'a>(transaction: &'a Transaction<'a>, aggregates: &'a [AggregateValue], world: &'a World) -> Scope<'a> {
     Scope {
         transaction,
+        codes: CodedFields::of(transaction),
         amount_base_minor: Some(transaction.amount_minor),
         aggregates,
         score: Some(0.25),

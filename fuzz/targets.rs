@@ -14,7 +14,7 @@ use gavel::{
         storage::Storage,
     },
     scoring::{
-        expression::{Compiler, ConditionId, Environment, FeatureId, Scope, explain},
+        expression::{CodedFields, Compiler, ConditionId, Environment, FeatureId, Scope, explain},
         field::{AttributeSchema, FieldType},
         lists::Lists,
         model::Model,
@@ -67,6 +67,7 @@ pub(crate) fn expression(bytes: &[u8]) {
         let aggregates = vec![answer; plan.aggregates.len()];
         let scope = Scope {
             transaction: &transaction,
+            codes: CodedFields::of(&transaction),
             amount_base_minor: Some(4_599),
             aggregates: &aggregates,
             score: None,

@@ -242,6 +242,9 @@ impl Lists {
     /// Whether an address, or a network that holds it, is on a list at a moment of event time.
     pub fn contains_ip(&self, list: ListId, ip: IpAddr, at: Timestamp) -> bool {
         let Some(list) = self.named.get(usize::from(list.0)) else { return false };
+        if list.file.is_empty() && list.changes.by_value.is_empty() {
+            return false;
+        }
         let ip = ip.to_canonical();
         let mut text = NetworkText::default();
         text.put(ip, None);
@@ -276,6 +279,13 @@ impl Lists {
     /// The value of a key in a table.
     pub fn lookup(&self, table: TableId, key: &str) -> Option<TableValue<'_>> {
         self.tables.get(usize::from(table.0)).and_then(|(_, table)| table.lookup(key))
+    }
+
+    /// The value of an address in a table.
+    pub fn lookup_ip(&self, table: TableId, ip: IpAddr) -> Option<TableValue<'_>> {
+        let mut text = NetworkText::default();
+        text.put(ip, None);
+        self.lookup(table, text.as_str())
     }
 
     /// Adds to or removes from a list from now on, over what its file says.
@@ -445,11 +455,28 @@ impl NetworkText {
                 )
             }
         };
-        // The buffer holds the longest network there is.
-        let _ = match prefix {
-            None => write!(self, "{network}"),
-            Some(prefix) => write!(self, "{network}/{prefix}"),
-        };
+        match network {
+            IpAddr::V4(ip) => {
+                for (place, octet) in ip.octets().into_iter().enumerate() {
+                    self.push(if place > 0 { "." } else { "" });
+                    self.push(itoa::Buffer::new().format(octet));
+                }
+            }
+            // The buffer holds the longest network there is.
+            IpAddr::V6(ip) => drop(write!(self, "{ip}")),
+        }
+        if let Some(prefix) = prefix {
+            self.push("/");
+            self.push(itoa::Buffer::new().format(prefix));
+        }
+    }
+
+    fn push(&mut self, text: &str) {
+        let end = self.length + text.len();
+        if let Some(place) = self.bytes.get_mut(self.length..end) {
+            place.copy_from_slice(text.as_bytes());
+            self.length = end;
+        }
     }
 
     fn as_str(&self) -> &str {
@@ -459,9 +486,7 @@ impl NetworkText {
 
 impl fmt::Write for NetworkText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.length + text.len();
-        self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.length = end;
+        self.push(text);
         Ok(())
     }
 }

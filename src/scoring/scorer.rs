@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
-    expression::{Memo, Scope},
+    expression::{CodedFields, Memo, Scope},
     plan::{AggregateValue, FilterBits, FilterId, SettledBits},
     refusal::{Refusal, RefusalClass},
     registry::{Fingerprint, Registry, Repeat},
@@ -89,6 +89,8 @@ pub struct Scorer {
     hits: Hits,
     verdict: Verdict,
     body: Vec<u8>,
+    /// The release's versions, as they end each body.
+    versions: Vec<u8>,
     fingerprint: Fingerprint,
     opinions: Vec<Option<Opinion>>,
     in_shadow: Vec<Option<f64>>,
@@ -122,6 +124,7 @@ pub struct Opinion {
 /// What expressions see of a transaction beside its own fields.
 #[derive(Default)]
 struct Seen {
+    codes: CodedFields,
     amount_base_minor: Option<i64>,
     aggregates: Vec<AggregateValue>,
 }
@@ -141,6 +144,7 @@ impl Scorer {
             hits: Hits::default(),
             verdict: Verdict::default(),
             body: Vec::new(),
+            versions: ending(&release),
             fingerprint: Fingerprint::default(),
             opinions: Vec::new(),
             in_shadow: Vec::new(),
@@ -308,7 +312,8 @@ impl Scorer {
             }
         }
         let observed = self.score(transaction, tier);
-        self.verdict.encode(&transaction.id, &self.release.versions, &self.release.settings.schema, &mut self.body);
+        self.verdict.encode_before_versions(&transaction.id, &self.release.settings.schema, &mut self.body);
+        self.body.extend_from_slice(&self.versions);
         self.registry.remember(known, transaction, self.seen.amount_base_minor, &observed, &self.windows, &self.body);
         Output::Verdict { body: &self.body, verdict: &self.verdict }
     }
@@ -344,6 +349,7 @@ impl Scorer {
 
     /// Windows: the answer of every aggregate, with the transaction taken in.
     fn observe(&mut self, transaction: &Transaction<'_>) -> Observed {
+        self.seen.codes = CodedFields::of(transaction);
         self.memo.begin();
         let own_fields = scope(&self.release, &self.seen, transaction, None);
         self.release.program.filters(&own_fields, &mut self.memo, &mut self.filters);
@@ -452,6 +458,7 @@ impl Scorer {
         let windows = self.windows.adopt(&release.plan, &settings.schema, &settings.windows, &same_filters);
         self.registry.adopt(&settings.windows);
         self.memo = release.program.memo();
+        self.versions = ending(&release);
         std::mem::swap(&mut self.release, &mut *release);
         self.retired = Some(Retired { release, _windows: windows });
     }
@@ -460,6 +467,7 @@ impl Scorer {
 fn scope<'a>(release: &'a Release, seen: &'a Seen, transaction: &'a Transaction<'a>, score: Option<f64>) -> Scope<'a> {
     Scope {
         transaction,
+        codes: seen.codes,
         amount_base_minor: seen.amount_base_minor,
         aggregates: &seen.aggregates,
         score,
@@ -467,13 +475,20 @@ fn scope<'a>(release: &'a Release, seen: &'a Seen, transaction: &'a Transaction<
     }
 }
 
+/// What the release's versions end each body with.
+fn ending(release: &Release) -> Vec<u8> {
+    let mut ending = Vec::new();
+    release.versions.encode(&mut ending);
+    ending
+}
+
 /// The places of the largest positive contributions, largest first; of equal ones the first feature.
 fn largest(contributions: &[f64]) -> impl Iterator<Item = usize> + use<> {
     let mut best = [(0.0, usize::MAX); MODEL_REASONS_MAX];
     for (place, weight) in contributions.iter().copied().enumerate() {
         if let Some(rank) = best.iter().position(|(least, _)| weight > *least) {
-            best[rank..].rotate_right(1);
-            best[rank] = (weight, place);
+            let mut next = (weight, place);
+            best[rank..].iter_mut().for_each(|known| std::mem::swap(known, &mut next));
         }
     }
     best.into_iter().map(|(_, place)| place).take_while(|place| *place != usize::MAX)

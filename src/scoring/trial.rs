@@ -2,7 +2,7 @@
 //! transaction.
 
 use super::{
-    expression::{Memo, Scope},
+    expression::{CodedFields, Memo, Scope},
     plan::{AggregateValue, FilterBits, SettledBits},
     release::Release,
     rules::Hits,
@@ -49,12 +49,14 @@ impl<'r> Trial<'r> {
     ) -> Decision {
         let release = self.release;
         let amount_base_minor = release.settings.rates.to_base_minor(transaction.amount_minor, transaction.currency);
+        let codes = CodedFields::of(transaction);
         self.memo.begin();
         self.hits.clear();
         self.answers.clear();
         let mut observed = None;
         if let Some(windows) = &mut self.windows {
-            let scope = Scope { transaction, amount_base_minor, aggregates: &[], score: None, lists: &release.lists };
+            let scope =
+                Scope { transaction, codes, amount_base_minor, aggregates: &[], score: None, lists: &release.lists };
             release.program.filters(&scope, &mut self.memo, &mut self.filters);
             observed = Some(windows.observe(transaction, amount_base_minor, &self.filters, &mut self.answers));
         }
@@ -65,7 +67,7 @@ impl<'r> Trial<'r> {
             }
         }
         let aggregates = &self.answers;
-        let mut scope = Scope { transaction, amount_base_minor, aggregates, score: None, lists: &release.lists };
+        let mut scope = Scope { transaction, codes, amount_base_minor, aggregates, score: None, lists: &release.lists };
         if transaction.kind == TransactionType::Reversal {
             return Decision::Approve;
         }

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, ops::Range, sync::Arc};
 
 use super::{
     field::{AttributeSchema, Field},
-    quoted::plain_length,
+    quoted::is_plain,
 };
 
 /// What to do with a transaction.
@@ -207,6 +207,12 @@ impl Verdict {
 
     /// Appends the JSON body. The same verdict always gives the same bytes.
     pub fn encode(&self, id: &str, versions: &Versions, schema: &AttributeSchema, out: &mut Vec<u8>) {
+        self.encode_before_versions(id, schema, out);
+        versions.encode(out);
+    }
+
+    /// Appends the JSON body up to its versions, which end it.
+    pub(super) fn encode_before_versions(&self, id: &str, schema: &AttributeSchema, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":");
         push_text(out, id);
         out.extend_from_slice(b",\"verdict\":\"");
@@ -243,17 +249,24 @@ impl Verdict {
             flags.dedup();
             push_texts(out, &flags);
         }
-        out.extend_from_slice(b"],\"versions\":{\"engine\":");
-        push_text(out, versions.engine);
+        out.push(b']');
+    }
+}
+
+impl Versions {
+    /// Appends what they end each verdict's JSON body with.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"versions\":{\"engine\":");
+        push_text(out, self.engine);
         out.extend_from_slice(b",\"rules\":");
-        push_text(out, &versions.rules);
+        push_text(out, &self.rules);
         out.extend_from_slice(b",\"model\":");
-        match &versions.model {
+        match &self.model {
             Some(model) => push_text(out, model),
             None => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"config\":");
-        push_text(out, &versions.config);
+        push_text(out, &self.config);
         out.extend_from_slice(b"}}");
     }
 }
@@ -273,7 +286,7 @@ fn push_texts<T: AsRef<str>>(out: &mut Vec<u8>, texts: &[T]) {
 
 fn push_text(out: &mut Vec<u8>, text: &str) {
     // Plain text, the usual case, is copied whole; anything to escape goes the general way.
-    if plain_length(text.as_bytes()) == text.len() {
+    if is_plain(text.as_bytes()) {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, hint::black_box, sync::Arc, time::Instant};
 
 use gavel::scoring::{
-    expression::{Compiler, ConditionId, Environment, Scope},
+    expression::{CodedFields, Compiler, ConditionId, Environment, Scope},
     field::{AttributeSchema, CHANNELS},
     lists::{ListFile, Lists},
     money::{Country, Currency, Rates},
@@ -146,7 +146,14 @@ fn gavel(then: impl FnOnce(Work<'_>, &[bool])) {
         ..Transaction::plain("t-91", time, "c_4f2", 4599, euro)
     };
     let (transaction, aggregates) = (&transaction, &aggregates[..]);
-    let scope = Scope { transaction, amount_base_minor: Some(4599), aggregates, score: Some(0.25), lists: &lists };
+    let scope = Scope {
+        transaction,
+        codes: CodedFields::of(transaction),
+        amount_base_minor: Some(4599),
+        aggregates,
+        score: Some(0.25),
+        lists: &lists,
+    };
     let mut memo = program.memo();
     let holds: Vec<bool> =
         (0..20).map(|condition| program.condition(ConditionId(condition), &scope, &mut memo)).collect();

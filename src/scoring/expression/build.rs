@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use super::{
+    coded::AnyCode,
     node::{Bool, BoolId, Integer, IntegerId, Lookup, Nodes, PoolId, Real, RealId, Text, TextId},
     typed::Network,
 };
@@ -46,6 +47,11 @@ fn place<T: Clone + Eq + Hash>(places: &mut Places<T>, items: &mut Vec<T>, item:
 
 impl Builder {
     pub(super) fn bool(&mut self, node: Bool) -> BoolId {
+        let node = match self.codes_of(node) {
+            Some(codes) if codes.is_empty() => Bool::Constant(false),
+            Some(codes) => Bool::Coded(codes),
+            None => node,
+        };
         let id = BoolId(place(&mut self.bools, &mut self.nodes.bools, node));
         if self.bool_costs.len() < self.nodes.bools.len() {
             let cost = self.bool_cost(node);
@@ -111,7 +117,47 @@ impl Builder {
         self.join(items, Bool::Any, false)
     }
 
+    /// The codes that a test asks for, if it asks for nothing else.
+    fn codes_of(&self, test: Bool) -> Option<AnyCode> {
+        let among = |value: IntegerId, passes: &dyn Fn(i64) -> bool| match self.nodes.integers[value.0 as usize] {
+            Integer::Field(field) => AnyCode::among(field, passes),
+            _ => None,
+        };
+        match test {
+            Bool::Integer(comparison, value, constant) => among(value, &|code| comparison.holds(&code, &constant)),
+            Bool::IntegerIn { negated, value, set } => {
+                let set = &self.nodes.integer_sets[set.0 as usize];
+                among(value, &|code| set.contains(&code) != negated)
+            }
+            Bool::HasInteger(value) => among(value, &|_| true),
+            Bool::Not(inside) => match self.nodes.bools[inside.0 as usize] {
+                Bool::Coded(codes) => codes.others(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Makes one test of those that ask for nothing but codes, as far as one can say the same.
+    fn join_codes(&mut self, items: &mut Vec<BoolId>, join: fn(AnyCode, AnyCode) -> Option<AnyCode>) {
+        let mut joined: Vec<AnyCode> = Vec::new();
+        items.retain(|item| {
+            let Bool::Coded(codes) = self.nodes.bools[item.0 as usize] else { return true };
+            match joined.iter_mut().find_map(|known| Some((join(*known, codes)?, known))) {
+                Some((both, known)) => *known = both,
+                None => joined.push(codes),
+            }
+            false
+        });
+        for codes in joined {
+            let test = if codes.is_empty() { Bool::Constant(false) } else { Bool::Coded(codes) };
+            items.push(self.bool(test));
+        }
+    }
+
     fn join(&mut self, mut items: Vec<BoolId>, node: fn(PoolId) -> Bool, neutral: bool) -> BoolId {
+        let join = if neutral { AnyCode::and } else { |left: AnyCode, right| Some(left.or(right)) };
+        self.join_codes(&mut items, join);
         items.retain(|item| self.nodes.bools[item.0 as usize] != Bool::Constant(neutral));
         if items.iter().any(|item| self.nodes.bools[item.0 as usize] == Bool::Constant(!neutral)) {
             return self.bool(Bool::Constant(!neutral));
@@ -130,7 +176,7 @@ impl Builder {
 
     fn bool_cost(&self, node: Bool) -> u32 {
         match node {
-            Bool::Constant(_) | Bool::Shared(..) => 1,
+            Bool::Constant(_) | Bool::Coded(_) | Bool::Shared(..) => 1,
             Bool::Amount(..) | Bool::Aggregate(..) => 2,
             Bool::Not(inside) => self.cost_of(inside).saturating_add(1),
             Bool::All(branches) | Bool::Any(branches) => {

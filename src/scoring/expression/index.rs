@@ -242,6 +242,7 @@ fn way_of_test(test: BoolId, nodes: &Nodes) -> Option<(usize, Way<'_>)> {
             let set = &nodes.text_sets[set.0 as usize];
             Some((set.len(), Way::Texts(value, set.iter().map(|text| &**text).collect())))
         }
+        Bool::Coded(codes) => Some((3_000 * codes.len(), Way::Test(test))),
         Bool::InList { negated: false, .. } => Some((500, Way::Test(test))),
         Bool::Amount(..) | Bool::Aggregate(..) | Bool::Integer(..) => {
             let gate = gate_of_test(test, nodes)?;
@@ -261,7 +262,6 @@ fn rank_of_integer(value: IntegerId, nodes: &Nodes) -> Option<usize> {
             Field::Mcc => 100,
             Field::Country | Field::IssuerCountry | Field::BillingCountry | Field::ShippingCountry => 200,
             Field::Currency => 2_000,
-            Field::Type => 9_000,
             _ => 3_000,
         }),
         _ => None,

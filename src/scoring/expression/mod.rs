@@ -1,8 +1,8 @@
 //! The one typed language of rules and features: text to checked program. A program cannot fail once compiled.
 //!
 //! The phases: `token` cuts text, `parser` builds the tree of `syntax`, `check` finds types and makes the tree of
-//! `typed`, `lint` warns, `lower` turns it into the nodes of `node` and the plan, `share` puts memos before what is used
-//! twice, `run` evaluates.
+//! `typed`, `lint` warns, `lower` turns it into the nodes of `node` and the plan, where tests of codes become the masks of
+//! `coded`, `share` puts memos before what is used twice, `run` evaluates.
 
 pub mod codes;
 pub mod environment;
@@ -15,6 +15,7 @@ mod defines;
 mod check;
 mod print;
 mod lint;
+pub mod coded;
 mod node;
 mod build;
 mod lower;
@@ -30,6 +31,7 @@ mod order;
 pub mod compiler;
 
 pub use atoms::Atom;
+pub use coded::CodedFields;
 pub use codes::explain;
 pub use compiler::Compiler;
 pub use environment::{Define, Environment};

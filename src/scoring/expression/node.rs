@@ -2,6 +2,7 @@
 //! evaluated here.
 
 use super::{
+    coded::AnyCode,
     syntax::Comparison,
     typed::{Calendar, Network},
 };
@@ -42,6 +43,8 @@ pub(super) enum Bool {
     Any(PoolId),
     Integers(Comparison, IntegerId, IntegerId),
     Reals(Comparison, RealId, RealId),
+    /// Coded fields with some of their codes.
+    Coded(AnyCode),
     /// With a constant.
     Integer(Comparison, IntegerId, i64),
     /// With a constant, by its bits.

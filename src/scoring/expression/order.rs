@@ -40,6 +40,8 @@ fn estimate(test: BoolId, nodes: &Nodes, depth: u32) -> Estimate {
     let real = |value| cost_of_real(value, nodes, depth + 1);
     let (cost, passes) = match nodes.bools[test.0 as usize] {
         Bool::Constant(truth) => (1, if truth { 99 } else { 0 }),
+        // A field has five codes or so.
+        Bool::Coded(codes) => (1, (20 * codes.len() as u32).min(90)),
         Bool::Amount(comparison, _) => (1, passes(comparison, false)),
         Bool::Aggregate(comparison, ..) => (1, passes(comparison, true)),
         Bool::Integer(comparison, value, _) => {

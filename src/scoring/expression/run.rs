@@ -44,6 +44,7 @@ impl<'r> Run<'r> {
             Bool::Any(branches) => nodes.branches[branches.0 as usize].iter().any(|branch| self.bool(*branch)),
             Bool::Not(inside) => !self.bool(inside),
             Bool::Constant(truth) => truth,
+            Bool::Coded(codes) => self.scope.codes.have(codes),
             Bool::Integer(comparison, value, limit) => {
                 self.integer(value).is_some_and(|value| comparison.holds(&value, &limit))
             }
@@ -274,11 +275,7 @@ impl<'r> Run<'r> {
                 let text = self.text(text)?;
                 self.scope.lists.lookup(table, text)
             }
-            Lookup::Address(address) => {
-                let mut text = AddressText { bytes: [0; 45], len: 0 };
-                text.put(self.address(address)?);
-                self.scope.lists.lookup(table, text.as_str())
-            }
+            Lookup::Address(address) => self.scope.lists.lookup_ip(table, self.address(address)?),
         }
     }
 }
@@ -352,32 +349,4 @@ pub(super) fn country_text(number: i64) -> Option<&'static str> {
 pub(super) fn mcc_text(number: i64) -> Option<&'static str> {
     let start = usize::try_from(number).ok()?.checked_mul(4)?;
     std::str::from_utf8(CODES.get(start..start.checked_add(4)?)?).ok()
-}
-
-/// An address as text, without allocation.
-struct AddressText {
-    // The longest is `0000:0000:0000:0000:0000:ffff:255.255.255.255`, 45 bytes.
-    bytes: [u8; 45],
-    len: usize,
-}
-
-impl AddressText {
-    fn put(&mut self, address: IpAddr) {
-        // It has room for every address.
-        let _ = std::fmt::write(self, format_args!("{address}"));
-    }
-
-    fn as_str(&self) -> &str {
-        self.bytes.get(..self.len).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
-    }
-}
-
-impl std::fmt::Write for AddressText {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let end = self.len + text.len();
-        let Some(place) = self.bytes.get_mut(self.len..end) else { return Err(std::fmt::Error) };
-        place.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
-    }
 }

@@ -185,6 +185,7 @@ fn count(found: &UsesOf, uses: &mut Uses) {
 fn bool_uses(node: Bool, nodes: &Nodes, uses: &mut UsesOf) {
     match node {
         Bool::Constant(_)
+        | Bool::Coded(_)
         | Bool::Amount(..)
         | Bool::Aggregate(..)
         | Bool::Addresses { .. }

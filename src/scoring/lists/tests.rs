@@ -1,5 +1,7 @@
 //! Lists and tables from text, changes over them, and what their lines may not be.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::scoring::money::{Currency, Decimal};
 
@@ -249,4 +251,27 @@ fn a_list_is_full_where_a_place_in_it_has_no_number() {
         format!("{line} {code} {message}{}", hint.as_ref().map_or_else(String::new, |hint| format!(" | {hint}")))
     });
     insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"));
+}
+
+proptest! {
+    #[test]
+    fn networks_are_written_as_their_display(bits: u128, is_v4: bool, prefix in proptest::option::of(0..=32_u8)) {
+        let ip = if is_v4 { IpAddr::V4((bits as u32).into()) } else { IpAddr::V6((bits >> (bits & 127)).into()) };
+        let ip = prefix.map_or(ip, |prefix| masked(ip, prefix));
+        let mut text = NetworkText::default();
+        text.put(ip, prefix);
+        let expected = prefix.map_or_else(|| ip.to_string(), |prefix| format!("{ip}/{prefix}"));
+        prop_assert_eq!(text.as_str(), expected);
+    }
+}
+
+fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => {
+            IpAddr::V4((u32::from(ip) & u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)).into())
+        }
+        IpAddr::V6(ip) => {
+            IpAddr::V6((u128::from(ip) & u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)).into())
+        }
+    }
 }

@@ -6,7 +6,7 @@ use super::{FEATURES_MAX, plain::TreePlain};
 pub(super) const IN_FLIGHT: usize = 8;
 
 /// Features in one step of adding: what two registers hold.
-const LANE: usize = 8;
+pub(super) const LANE: usize = 8;
 
 /// Lanes of the widest row: with more features, walking back up a tree is as fast.
 const LANES_MAX: usize = 8;
@@ -15,12 +15,17 @@ const LANES_MAX: usize = 8;
 const NUMBERS_MAX: usize = 4 << 20;
 
 /// Each feature's sum.
-pub(super) type Sums = [[i32; LANE]; LANES_MAX];
+pub(super) type Sums = [Lane; LANES_MAX];
+
+/// Numbers of adjacent features, aligned so that they are added straight from memory.
+#[derive(Clone, Copy, Default)]
+#[repr(align(32))]
+pub(super) struct Lane([i32; LANE]);
 
 /// A row for each leaf: its answer less the mean of its tree, as each feature's share along the path from the root.
 pub(super) struct Paths {
     lanes: usize,
-    rows: Vec<[i32; LANE]>,
+    rows: Vec<Lane>,
 }
 
 impl Paths {
@@ -31,15 +36,16 @@ impl Paths {
         let fits = (1..=LANES_MAX).contains(&lanes) && leaves.saturating_mul(lanes * LANE) <= NUMBERS_MAX;
         // Row 0 says nothing: empty trees end there.
         let is_exact = || largest_sums(trees).into_iter().all(|sum| i32::try_from(sum).is_ok());
-        (fits && is_exact()).then(|| Self { lanes, rows: vec![[0; LANE]; lanes] })
+        (fits && is_exact()).then(|| Self { lanes, rows: vec![Lane::default(); lanes] })
     }
 
     /// Takes in a leaf: features and what each adds on the way down; the leaf's place.
     pub(super) fn push(&mut self, way: &[(u8, i64)]) -> u32 {
         let place = self.rows.len() / self.lanes;
         let start = self.rows.len();
-        self.rows.resize(start + self.lanes, [0; LANE]);
-        for (number, share) in self.rows[start..].as_flattened_mut().iter_mut().zip(shares(way)) {
+        self.rows.resize(start + self.lanes, Lane::default());
+        let numbers = self.rows[start..].iter_mut().flat_map(|lane| &mut lane.0);
+        for (number, share) in numbers.zip(shares(way)) {
             *number = share as i32;
         }
         place as u32
@@ -62,16 +68,26 @@ impl Paths {
     /// With the number of lanes known, the sums stay in registers.
     fn add_lanes<const LANES: usize>(&self, places: &[[u32; IN_FLIGHT]], sums: &mut Sums) {
         let (rows, _) = self.rows.as_chunks::<LANES>();
-        let mut held = [[0_i32; LANE]; LANES];
+        let mut held = [Lane::default(); LANES];
         for place in places.as_flattened() {
             let Some(row) = rows.get(*place as usize) else { continue };
-            for (sum, part) in held.as_flattened_mut().iter_mut().zip(row.as_flattened()) {
-                *sum += part;
-            }
+            held = std::array::from_fn(|lane| held[lane].plus(row[lane]));
         }
-        for (sum, part) in sums.as_flattened_mut().iter_mut().zip(held.as_flattened()) {
-            *sum += part;
+        for (sum, part) in sums.iter_mut().zip(held) {
+            *sum = sum.plus(part);
         }
+    }
+}
+
+impl Lane {
+    /// Its numbers.
+    pub(super) fn numbers(&self) -> &[i32; LANE] {
+        &self.0
+    }
+
+    #[inline]
+    fn plus(self, other: Self) -> Self {
+        Self(std::array::from_fn(|place| self.0[place] + other.0[place]))
     }
 }
 

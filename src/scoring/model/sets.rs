@@ -22,8 +22,10 @@ const TOGETHER: usize = 4 * IN_FLIGHT;
 /// Bytes of sets, at most: beyond it they would push everything else out of the cache.
 const BYTES_MAX: usize = 2 << 20;
 
-/// A set for each of some trees.
-type Sets = [u16; TOGETHER];
+/// A set for each of some trees, aligned so that they are joined straight from memory.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Sets([u16; TOGETHER]);
 
 /// Trees of few leaves, ready to serve.
 #[derive(Default)]
@@ -36,8 +38,8 @@ pub(super) struct LeafSets {
     groups: usize,
     /// By tree and leaf: what it answers, less the mean of its tree.
     values: Vec<[i32; LEAVES_MAX]>,
-    /// By tree and leaf: its place among the paths.
-    places: Vec<[u32; LEAVES_MAX]>,
+    /// By tree: the place of its first leaf among the paths; those of the others follow.
+    places: Vec<u32>,
 }
 
 /// Where the sets of a row's values begin.
@@ -72,13 +74,15 @@ impl LeafSets {
                 ranks += of_feature.len() + 1;
             }
         }
-        compiled.sets = vec![[u16::MAX; TOGETHER]; ranks * groups];
+        compiled.sets = vec![Sets([u16::MAX; TOGETHER]); ranks * groups];
         for (number, tree) in trees.iter().enumerate() {
-            let (mut values, mut places) = ([0; LEAVES_MAX], [0; LEAVES_MAX]);
+            let mut values = [0; LEAVES_MAX];
             let mut leaf = 0;
+            let mut first = None;
             tree.each_leaf(|value, way| {
                 values[leaf] = value - tree.mean();
-                places[leaf] = paths.push(way);
+                let place = paths.push(way);
+                first.get_or_insert(place);
                 leaf += 1;
             });
             let mut splits = Vec::new();
@@ -87,10 +91,11 @@ impl LeafSets {
                 compiled.take(number, split);
             }
             compiled.values.push(values);
-            compiled.places.push(places);
+            compiled.places.push(first.unwrap_or_default());
         }
         compiled.values.resize(groups * TOGETHER, [0; LEAVES_MAX]);
-        compiled.places.resize(groups * TOGETHER, [0; LEAVES_MAX]);
+        // Of what fills the last group up, the one leaf is the row that says nothing.
+        compiled.places.resize(groups * TOGETHER, 0);
         compiled
     }
 
@@ -102,7 +107,7 @@ impl LeafSets {
         let place = ladder.position(split.threshold);
         for rank in 0..=ladder.len() {
             let gone = if rank > place { split.left } else { split.right };
-            self.sets[first + rank * self.groups + tree / TOGETHER][tree % TOGETHER] &= !gone;
+            self.sets[first + rank * self.groups + tree / TOGETHER].0[tree % TOGETHER] &= !gone;
         }
     }
 
@@ -111,7 +116,7 @@ impl LeafSets {
         let standing = self.standing(features);
         let mut sum = 0;
         for (group, values) in self.values.as_chunks::<TOGETHER>().0.iter().enumerate() {
-            for (set, values) in self.left(&standing, group).iter().zip(values) {
+            for (set, values) in self.left(&standing, group).0.iter().zip(values) {
                 sum += i64::from(values[leaf_of(*set)]);
             }
         }
@@ -123,9 +128,9 @@ impl LeafSets {
         let standing = self.standing(features);
         let mut found = [[0; IN_FLIGHT]; TOGETHER / IN_FLIGHT];
         for (group, places) in self.places.as_chunks::<TOGETHER>().0.iter().enumerate() {
-            let left = self.left(&standing, group);
-            for ((found, set), places) in found.as_flattened_mut().iter_mut().zip(left).zip(places) {
-                *found = places[leaf_of(set)];
+            let left = self.left(&standing, group).0;
+            for ((found, set), first) in found.as_flattened_mut().iter_mut().zip(left).zip(places) {
+                *found = first + leaf_of(set) as u32;
             }
             tell(&found);
         }
@@ -143,12 +148,10 @@ impl LeafSets {
     /// What is left of the leaves of a group of trees: one of each.
     #[inline]
     fn left(&self, standing: &Standing, group: usize) -> Sets {
-        let mut left = [u16::MAX; TOGETHER];
+        let mut left = Sets([u16::MAX; TOGETHER]);
         for begins in standing.sets.iter().take(standing.len) {
             let Some(sets) = self.sets.get(*begins as usize + group) else { continue };
-            for (left, set) in left.iter_mut().zip(sets) {
-                *left &= set;
-            }
+            left = Sets(std::array::from_fn(|tree| left.0[tree] & sets.0[tree]));
         }
         left
     }

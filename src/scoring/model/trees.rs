@@ -12,7 +12,7 @@
 use super::{
     FEATURES_MAX,
     forest::{Forest, Packed},
-    paths::{IN_FLIGHT, Paths, Sums},
+    paths::{IN_FLIGHT, LANE, Paths, Sums},
     plain::{EnsemblePlain, TreePlain},
     ranks::{Ladder, PLACES, Scales},
     sets::{LEAVES_MAX, LeafSets},
@@ -93,8 +93,11 @@ impl Ensemble {
             if let Some(large) = &self.large {
                 large.each_places(features, |places| paths.add(places, &mut sums));
             }
-            for (contribution, sum) in contributions.iter_mut().zip(sums.as_flattened()) {
-                *contribution = i64::from(*sum);
+            for (contributions, sums) in contributions.chunks_mut(LANE).zip(&sums).take(self.features.div_ceil(LANE)) {
+                contributions
+                    .iter_mut()
+                    .zip(sums.numbers())
+                    .for_each(|(contribution, sum)| *contribution = (*sum).into());
             }
         } else if let Some(large) = &self.large {
             large.walk_back(features, contributions);

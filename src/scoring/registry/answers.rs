@@ -1,11 +1,15 @@
 //! Verdict bodies made short: what they have in common is kept once. What comes back is the same to the byte.
 
-use crate::scoring::stored::{Reader, Stored, Word, write_words};
+use crate::scoring::{
+    quoted::first_quote,
+    stored::{Reader, Stored, Word, write_words},
+};
 
 use super::bytes::{push_number, take_number};
 
 /// What every verdict repeats. A phrase is one byte below 0x20, which the text of a verdict never holds, for JSON
-/// escapes those. Sorted by nothing; a phrase's place is its byte less `FIRST_PHRASE`.
+/// escapes those; its place is its byte less `FIRST_PHRASE`. Of phrases that could share their first quote, those that
+/// begin earlier come first.
 const PHRASES: &[&str] = &[
     "\",\"verdict\":\"approve\",\"score\":null,\"reasons\":[],\"fired\":[],\"tags\":[],\"tier\":\"rules_only\",\"flags\":[",
     "\",\"verdict\":\"approve\",\"score\":",
@@ -30,11 +34,11 @@ const PHRASES: &[&str] = &[
     "],\"tier\":\"stand_in\",\"flags\":[",
 ];
 const FIRST_PHRASE: u8 = 3;
-/// By place and byte: a bit per phrase that has the byte there.
-const BEGINNINGS: [[u32; 256]; 3] = beginnings();
-const _: () = assert!(FIRST_PHRASE as usize + PHRASES.len() < 0x20);
-/// So many bytes may stand before the first quote of a phrase: what is sought are quotes, and few bytes before each.
-const BEFORE_QUOTE_MAX: usize = before_quote_max();
+/// By place behind a phrase's first quote and byte: a bit per phrase that has the byte there.
+const BEHIND_QUOTE: [[u32; 256]; 3] = behind_quote();
+/// How many bytes stand before each phrase's first quote.
+const BEFORE_QUOTE: [usize; PHRASES.len()] = before_quote();
+const _: () = assert!(FIRST_PHRASE as usize + PHRASES.len() < 0x20 && PHRASES.len() <= u32::BITS as usize);
 
 /// The first byte of an answer: the body as it is.
 const VERBATIM: u8 = 0;
@@ -109,12 +113,10 @@ impl Endings {
         out.push(AFTER_ID);
         let mut rest = &rest[..rest.len().saturating_sub(ending.len())];
         let mut sought = 0;
-        while let Some(quote) = memchr::memchr(b'"', &rest[sought..]) {
+        while let Some(quote) = first_quote(&rest[sought..]) {
             let quote = sought + quote;
-            let first = sought.max(quote.saturating_sub(BEFORE_QUOTE_MAX));
-            let found = (first..=quote).find_map(|start| Some((start, phrase_of(&rest[start..])?)));
             sought = quote + 1;
-            if let Some((start, phrase)) = found {
+            if let Some((start, phrase)) = phrase_around(quote, rest) {
                 out.extend_from_slice(&rest[..start]);
                 out.push(FIRST_PHRASE + phrase as u8);
                 rest = &rest[start + PHRASES[phrase].len()..];
@@ -149,13 +151,26 @@ impl Endings {
     }
 }
 
-const fn beginnings() -> [[u32; 256]; 3] {
+const fn before_quote() -> [usize; PHRASES.len()] {
+    let mut before = [0; PHRASES.len()];
+    let mut phrase = 0;
+    while phrase < PHRASES.len() {
+        while PHRASES[phrase].as_bytes()[before[phrase]] != b'"' {
+            before[phrase] += 1;
+        }
+        phrase += 1;
+    }
+    before
+}
+
+const fn behind_quote() -> [[u32; 256]; 3] {
     let mut masks = [[0; 256]; 3];
     let mut phrase = 0;
     while phrase < PHRASES.len() {
         let mut place = 0;
         while place < masks.len() {
-            masks[place][PHRASES[phrase].as_bytes()[place] as usize] |= 1 << phrase;
+            let byte = PHRASES[phrase].as_bytes()[BEFORE_QUOTE[phrase] + 1 + place];
+            masks[place][byte as usize] |= 1 << phrase;
             place += 1;
         }
         phrase += 1;
@@ -163,29 +178,18 @@ const fn beginnings() -> [[u32; 256]; 3] {
     masks
 }
 
-const fn before_quote_max() -> usize {
-    let mut max = 0;
-    let mut phrase = 0;
-    while phrase < PHRASES.len() {
-        let mut place = 0;
-        while PHRASES[phrase].as_bytes()[place] != b'"' {
-            place += 1;
-        }
-        max = if place > max { place } else { max };
-        phrase += 1;
-    }
-    max
-}
-
-/// The first phrase that some bytes begin with.
-fn phrase_of(bytes: &[u8]) -> Option<usize> {
-    let [first, second, third] = *bytes.first_chunk()?;
-    let mut candidates =
-        BEGINNINGS[0][usize::from(first)] & BEGINNINGS[1][usize::from(second)] & BEGINNINGS[2][usize::from(third)];
+/// The first phrase whose first quote is this one, and where it begins.
+fn phrase_around(quote: usize, bytes: &[u8]) -> Option<(usize, usize)> {
+    let [first, second, third] = *bytes[quote + 1..].first_chunk()?;
+    let mut candidates = BEHIND_QUOTE[0][usize::from(first)]
+        & BEHIND_QUOTE[1][usize::from(second)]
+        & BEHIND_QUOTE[2][usize::from(third)];
     while candidates != 0 {
         let phrase = candidates.trailing_zeros() as usize;
-        if bytes.starts_with(PHRASES[phrase].as_bytes()) {
-            return Some(phrase);
+        if let Some(start) = quote.checked_sub(BEFORE_QUOTE[phrase])
+            && bytes[start..].starts_with(PHRASES[phrase].as_bytes())
+        {
+            return Some((start, phrase));
         }
         candidates &= candidates - 1;
     }

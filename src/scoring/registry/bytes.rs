@@ -96,9 +96,7 @@ impl Bytes {
 
     /// Adds a run for an entry.
     pub(super) fn push(&mut self, run: &[u8], entry: u64, time_ms: i64) -> Address {
-        let mut length = smallvec::SmallVec::<[u8; 10]>::new();
-        push_number(&mut length, run.len() as u64);
-        let needed = length.len() + run.len();
+        let needed = number_length(run.len() as u64) + run.len();
         if self.chunks.back().is_none_or(|chunk| chunk.bytes.capacity() - chunk.bytes.len() < needed) {
             let bytes = Vec::with_capacity(self.chunk_size.max(needed));
             self.held += bytes.capacity();
@@ -107,7 +105,7 @@ impl Bytes {
         let number = u64::from(self.first.wrapping_add((self.chunks.len() - 1) as u32));
         let Some(chunk) = self.chunks.back_mut() else { return Address::NONE };
         let at = chunk.bytes.len() as u64;
-        chunk.bytes.extend_from_slice(&length);
+        push_number(&mut chunk.bytes, run.len() as u64);
         chunk.bytes.extend_from_slice(run);
         chunk.runs += 1;
         chunk.last_entry = entry;
@@ -163,12 +161,17 @@ fn chunk_size(bytes_max: usize) -> usize {
 }
 
 /// Appends a number in seven bits a byte, the lowest first.
-pub(super) fn push_number(out: &mut impl Extend<u8>, mut number: u64) {
+pub(super) fn push_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
-        out.extend([number as u8 | 0x80]);
+        out.push(number as u8 | 0x80);
         number >>= 7;
     }
-    out.extend([number as u8]);
+    out.push(number as u8);
+}
+
+/// How many bytes that appends.
+const fn number_length(number: u64) -> usize {
+    (u64::BITS - (number | 1).leading_zeros()).div_ceil(7) as usize
 }
 
 /// Takes such a number off the front.

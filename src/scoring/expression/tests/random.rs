@@ -8,7 +8,7 @@ use super::{
 };
 use crate::scoring::{
     expression::{
-        Compiler, Scope,
+        CodedFields, Compiler, Scope,
         check::Purpose,
         twin::{Dynamic, Twin},
         typed::{Call, Kind, Type, Typed},
@@ -55,6 +55,7 @@ fn check(sources: &[String], features: &[String], row: &[u16], salt: u64) {
     let transaction = Choices::new(row).transaction();
     let scope = Scope {
         transaction: &transaction,
+        codes: CodedFields::of(&transaction),
         amount_base_minor: world.rates.to_base_minor(transaction.amount_minor, transaction.currency),
         aggregates: &aggregates,
         score: salt.is_multiple_of(3).then_some(0.25),
@@ -107,6 +108,7 @@ fn check_filter(filter: &str, row: &[u16]) {
     let transaction = Choices::new(row).transaction();
     let scope = Scope {
         transaction: &transaction,
+        codes: CodedFields::of(&transaction),
         amount_base_minor: world.rates.to_base_minor(transaction.amount_minor, transaction.currency),
         aggregates: &[],
         score: None,

@@ -1,7 +1,7 @@
 //! What reasons say of conditions and features, and the parts that are listed with their values.
 
 use super::world::{World, given, transaction};
-use crate::scoring::expression::{Compiler, Scope};
+use crate::scoring::expression::{CodedFields, Compiler, Scope};
 
 fn check_all(is_feature: bool, cases: &[(&str, &str)]) {
     let world = World::new();
@@ -19,6 +19,7 @@ fn check_all(is_feature: bool, cases: &[(&str, &str)]) {
         let transaction = transaction();
         let scope = Scope {
             transaction: &transaction,
+            codes: CodedFields::of(&transaction),
             amount_base_minor: Some(4599),
             aggregates: &aggregates,
             score: Some(0.973_115),
@@ -134,6 +135,7 @@ fn parts_are_listed_with_their_values() {
     let transaction = transaction();
     let scope = Scope {
         transaction: &transaction,
+        codes: CodedFields::of(&transaction),
         amount_base_minor: Some(4599),
         aggregates: &aggregates,
         score: None,

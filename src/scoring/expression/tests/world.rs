@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::scoring::{
-    expression::{Compiler, Define, Environment, Finding, Scope, Severity, aggregate_text},
+    expression::{CodedFields, Compiler, Define, Environment, Finding, Scope, Severity, aggregate_text},
     field::{AttributeSchema, FieldType, Value},
     lists::{ListFile, Lists, TableFile, TableType},
     money::{Country, Currency, Decimal, Rates},
@@ -93,6 +93,7 @@ impl World {
         let aggregates = self.answers(&plan, given);
         let scope = Scope {
             transaction,
+            codes: CodedFields::of(transaction),
             amount_base_minor: self.rates.to_base_minor(transaction.amount_minor, transaction.currency),
             aggregates: &aggregates,
             score: Some(0.25),
