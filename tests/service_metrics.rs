@@ -52,6 +52,17 @@ async fn the_linter_finds_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn keys_are_counted_by_what_they_are() {
+    let broker = Broker::start();
+    let rule = "[[rule]]\nid = \"busy\"\nwhen = \"count(card, 1h) + count((card, ip), 1h) > 99\"\nthen = \"deny\"\n";
+    let gavel = Gavel::prepared(broker.url(), "", &[("rules/busy.toml", rule)]);
+    gavel.wait_ready();
+    scored(&broker, 3).await;
+    gavel.wait_metric("gavel_window_keys", "key=\"card\"", 1.0);
+    gavel.wait_metric("gavel_window_keys", "key=\"(card, ip)\"", 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_real_prometheus_scrapes_them() {
     let broker = Broker::start();
     let gavel = Gavel::start(&broker);

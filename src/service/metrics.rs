@@ -13,7 +13,7 @@ use prometheus::{
 };
 use rustc_hash::FxHashMap;
 
-use super::{quality::QualityMetrics, stream_metrics::StreamMetrics, subjects::Kind};
+use super::{held_keys::HeldKeys, quality::QualityMetrics, stream_metrics::StreamMetrics, subjects::Kind};
 use crate::scoring::{
     refusal::Refusal,
     scorer::Scorer,
@@ -83,7 +83,7 @@ pub struct Metrics {
     latency: Histogram,
     stages: HistogramVec,
     scores: Histogram,
-    window_keys: IntGauge,
+    held_keys: HeldKeys,
     window_rows: IntGauge,
     window_bytes: IntGauge,
     window_evictions: IntCounter,
@@ -233,8 +233,11 @@ impl Metrics {
                 &["stage"],
             )?,
             scores: made.histogram("gavel_score", "The model's probability of fraud.", SCORES)?,
-            window_keys: made
-                .gauge("gavel_window_keys", "Keys (cards, devices and so on) that windows are held for.")?,
+            held_keys: HeldKeys::new(made.gauges(
+                "gavel_window_keys",
+                "Keys (cards, devices and so on) that windows are held for.",
+                &["key"],
+            )?),
             window_rows: made.gauge("gavel_window_rows", "Transactions held one by one, over all keys.")?,
             window_bytes: made.gauge("gavel_window_bytes", "Memory held by windows, as counted from inside.")?,
             window_evictions: made
@@ -336,6 +339,7 @@ impl Metrics {
     pub fn render(&self) -> prometheus::Result<Vec<u8>> {
         self.durable.age(self.started);
         self.uptime.set(i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX));
+        self.held_keys.count();
         self.resident_bytes.set(resident_bytes().unwrap_or_default());
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
@@ -503,7 +507,7 @@ impl Tally {
         metrics.unsent.set(gauge(unsent));
 
         let windows = scorer.windows().stats();
-        metrics.window_keys.set(gauge(windows.keys.iter().sum()));
+        metrics.held_keys.follow(scorer);
         metrics.window_rows.set(gauge(windows.rows));
         metrics.window_bytes.set(gauge(windows.bytes));
         let registry = scorer.registry().stats();

@@ -9,6 +9,7 @@ pub mod outbox;
 pub mod queue;
 pub mod stream_metrics;
 pub mod quality;
+mod held_keys;
 pub mod metrics;
 mod timetext;
 mod batch;

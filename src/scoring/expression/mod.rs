@@ -38,7 +38,7 @@ pub use environment::{Define, Environment};
 pub use finding::{Finding, Severity, Within};
 pub use index::ConditionId;
 pub use memo::Memo;
-pub use print::aggregate_text;
+pub use print::{aggregate_text, key_text};
 pub use program::{FeatureId, Program};
 pub use scope::Scope;
 

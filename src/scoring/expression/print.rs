@@ -218,7 +218,7 @@ pub(super) const fn function_name(function: Function) -> &'static str {
 }
 
 /// A key as it is written.
-pub(super) fn key_text(key: &Key, schema: &AttributeSchema) -> String {
+pub fn key_text(key: &Key, schema: &AttributeSchema) -> String {
     let parts: Vec<String> = key
         .0
         .iter()

@@ -2,7 +2,11 @@
 
 mod stored;
 
-use super::{lanes::Lanes, moments::Squares};
+use super::{
+    bits::{WORD_BITS, insert_bit, low_bits, ones, shift_bits, words_of},
+    lanes::Lanes,
+    moments::Squares,
+};
 
 /// How the rows of a log are laid out: how many bitmaps and how many value columns a block has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +36,6 @@ const WARMED_WORDS_MAX: usize = 256;
 /// So many members of a word are looked for; where there are more, all of its rows are gone through, whole vectors at
 /// a time.
 const SUMMED_ONE_BY_ONE_MAX: u32 = 8;
-/// Bits of a word of a bitmap.
-const WORD_BITS: usize = 32;
 
 /// Rows in time order, equal times in order of arrival.
 ///
@@ -479,54 +481,11 @@ fn grown(len: usize) -> usize {
     (len + GROWTH.max(len / 8)).next_multiple_of(GROWTH)
 }
 
-/// The lowest `count` bits of a word; all of them from 32 on.
-pub(super) fn low_bits(count: usize) -> u32 {
-    if count >= WORD_BITS { u32::MAX } else { (1 << count) - 1 }
-}
-
-/// The words that hold the bits `from..to`, each with the bits of it that are inside.
-fn words_of(from: usize, to: usize) -> impl Iterator<Item = (usize, u32)> {
-    let words = if from < to { from / WORD_BITS..to.div_ceil(WORD_BITS) } else { 0..0 };
-    words.map(move |word| {
-        let start = word * WORD_BITS;
-        (word, low_bits(to - start) & !low_bits(from.saturating_sub(start)))
-    })
-}
-
-fn ones(mut bits: u32) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let bit = bits.trailing_zeros();
-        bits &= bits.wrapping_sub(1);
-        (bit < u32::BITS).then_some(bit as usize)
-    })
-}
-
 fn insert_word(plane: &mut [u32], at: usize, len: usize, word: u32) {
     if at < len {
         plane.copy_within(at..len, at + 1);
     }
     plane[at] = word;
-}
-
-fn insert_bit(mask: &mut [u32], at: usize, bit: bool) {
-    let (first, cut) = (at / WORD_BITS, low_bits(at % WORD_BITS));
-    let mut carry = u32::from(bit);
-    for (index, word) in mask[first..].iter_mut().enumerate() {
-        let out = *word >> (WORD_BITS - 1);
-        *word =
-            if index == 0 { *word & cut | carry << (at % WORD_BITS) | (*word & !cut) << 1 } else { *word << 1 | carry };
-        carry = out;
-    }
-}
-
-/// Drops the lowest `count` bits.
-fn shift_bits(mask: &mut [u32], count: usize) {
-    let (words, bits) = (count / WORD_BITS, count % WORD_BITS);
-    for word in 0..mask.len() {
-        let low = mask.get(word + words).copied().unwrap_or_default();
-        let high = mask.get(word + words + 1).copied().unwrap_or_default();
-        mask[word] = if bits == 0 { low } else { low >> bits | high << (WORD_BITS - bits) };
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What the rows of a small key answer: all of them stand in one block. It changes nothing.
 
 use super::{
-    block::{Block, Shape, low_bits},
+    bits::low_bits,
+    block::{Block, Shape},
     layout::Layout,
     moments::Moments,
     table::Extremes,

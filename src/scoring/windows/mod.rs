@@ -11,6 +11,7 @@
 
 mod moments;
 mod lanes;
+mod bits;
 mod block;
 mod key;
 mod layout;
@@ -161,6 +162,11 @@ impl KeyIndex {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether both are one index.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Default for Places {
@@ -284,9 +290,9 @@ impl Windows {
         }
     }
 
-    /// Which keys are held, for other threads to read.
-    pub fn key_index(&self, key: KeyId) -> Option<KeyIndex> {
-        self.logs.get(usize::from(key.0)).map(|log| KeyIndex(log.index().clone()))
+    /// Which keys are held, by the plan's keys, for other threads to read.
+    pub fn key_indexes(&self) -> impl Iterator<Item = (&Key, KeyIndex)> {
+        self.logs.iter().map(|log| (&log.key, KeyIndex(log.index().clone())))
     }
 
     fn new_log(&mut self, key: Key, mut layout: Layout) -> Log {
