@@ -3,6 +3,10 @@
 
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "faults/jetstream.rs"]
+mod jetstream;
+#[path = "faults/reading.rs"]
+mod reading;
 #[path = "faults/rebuilt.rs"]
 mod rebuilt;
 #[path = "faults/stream.rs"]
@@ -34,24 +38,16 @@ fn one_verdict_per_transaction_whatever_fails() {
     let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = setting("SIMULATION_SEED") {
         World::new(seed).run();
+        World::with_stream(seed).run();
         return;
     }
     let box_of_time = Duration::from_secs(setting("SIMULATION_SECONDS").unwrap_or(20));
     let start = Instant::now();
     let (mut seeds, mut all) = (0, Summary::default());
     while seeds < SEEDS_MIN || start.elapsed() < box_of_time {
-        let Summary { records, crashes, power_cuts, refused, refills, snapshots, fallbacks } = World::new(seeds).run();
-        all.records += records;
-        all.crashes += crashes;
-        all.power_cuts += power_cuts;
-        all.refused += refused;
-        all.refills += refills;
-        all.snapshots += snapshots;
-        all.fallbacks += fallbacks;
+        all.add(&World::new(seeds).run());
+        all.add(&World::with_stream(seeds).run());
         seeds += 1;
     }
-    eprintln!(
-        "{seeds} seeds: {} records, {} crashes, {} power cuts, {} refused for want of a disk, {} refills, {} snapshots, {} of no use",
-        all.records, all.crashes, all.power_cuts, all.refused, all.refills, all.snapshots, all.fallbacks
-    );
+    eprintln!("{seeds} seeds, each without and with a stream: {all}");
 }

@@ -3,6 +3,7 @@
 pub mod broker;
 mod priority;
 pub mod subjects;
+pub mod place;
 pub mod ledger;
 pub mod link;
 pub mod outbox;

@@ -18,6 +18,8 @@ pub struct StreamMetrics {
     pub restarts: IntCounter,
     /// Messages that were gone before they were read.
     pub lost: IntCounter,
+    /// Times that the stream lacked what had been taken from it.
+    pub forgotten: IntCounter,
     /// Attempts to publish a verdict that failed.
     pub publish_failures: IntCounter,
     /// Verdicts published again after a restart.
@@ -53,6 +55,10 @@ impl StreamMetrics {
             sequence: gauge("gavel_stream_sequence", "Number of the last message taken off the stream.")?,
             restarts: counter("gavel_stream_restarts_total", "Times that reading the stream began anew.")?,
             lost: counter("gavel_stream_lost_total", "Messages that had left the stream before they were read.")?,
+            forgotten: counter(
+                "gavel_stream_forgotten_total",
+                "Times that the stream was found without messages that had been taken from it.",
+            )?,
             publish_failures: counter(
                 "gavel_stream_publish_failures_total",
                 "Attempts to publish a verdict of the stream path that were not confirmed.",

@@ -1,8 +1,11 @@
 //! A processor, a broker that loses, repeats, delays and reorders, and the real answering and journal over a simulated
 //! disk: one seed, one run. Time is a number here; nothing waits.
 
+mod streaming;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -40,6 +43,7 @@ use super::{
     disk::Disk,
     rebuilt::{past_before, rebuilt, release, state_of},
 };
+use streaming::Streaming;
 
 /// When the first transaction happens, in Unix milliseconds.
 const START_MS: i64 = 1_532_513_730_000;
@@ -52,6 +56,9 @@ const SNAPSHOTS_KEPT: usize = 2;
 struct Wish {
     kind: Kind,
     subject: String,
+    /// The subject by which it goes to the stream, if it does.
+    streamed: Option<String>,
+    is_acknowledged: bool,
     payload: String,
     /// Sent again then, unless it is answered.
     due_ms: i64,
@@ -107,6 +114,7 @@ pub(crate) struct World {
     snapshots: u64,
     /// Snapshots that were of no use when they were needed.
     fallbacks: u64,
+    streaming: Option<Streaming>,
 }
 
 /// What a run was like, for a summary over many.
@@ -119,6 +127,37 @@ pub(crate) struct Summary {
     pub(crate) refills: u64,
     pub(crate) snapshots: u64,
     pub(crate) fallbacks: u64,
+    /// Messages that the broker had acknowledged and forgot.
+    pub(crate) forgotten: u64,
+    /// How often that was noticed.
+    pub(crate) noticed: u64,
+}
+
+impl Summary {
+    /// Adds those of another run.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.records += other.records;
+        self.crashes += other.crashes;
+        self.power_cuts += other.power_cuts;
+        self.refused += other.refused;
+        self.refills += other.refills;
+        self.snapshots += other.snapshots;
+        self.fallbacks += other.fallbacks;
+        self.forgotten += other.forgotten;
+        self.noticed += other.noticed;
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { records, crashes, power_cuts, refused, refills, snapshots, fallbacks, forgotten, noticed } = self;
+        write!(
+            formatter,
+            "{records} records, {crashes} crashes, {power_cuts} power cuts, {refused} refused for want of a disk, \
+             {refills} refills, {snapshots} snapshots, {fallbacks} of no use, {forgotten} messages forgotten by the \
+             broker, which was noticed {noticed} times"
+        )
+    }
 }
 
 impl World {
@@ -156,6 +195,7 @@ impl World {
             refills: 0,
             snapshots: 0,
             fallbacks: 0,
+            streaming: None,
             random: random.clone(),
         };
         let count = random.random_range(20..200);
@@ -164,6 +204,15 @@ impl World {
             world.wishes.push(wish);
         }
         world.random = random;
+        world
+    }
+
+    /// The same with a stream, by which a part of everything comes.
+    pub(crate) fn with_stream(seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        let mut streaming = Streaming::new(seed ^ 0x57ea);
+        streaming.choose(&mut world.wishes);
+        world.streaming = Some(streaming);
         world
     }
 
@@ -206,17 +255,30 @@ impl World {
                 (format!("fraud.v1.score.p.c_{card}"), body)
             }
         };
-        Wish { kind, subject, payload, due_ms, deliveries: 0, answer: None, answered_before: 0 }
+        Wish {
+            kind,
+            subject,
+            streamed: None,
+            is_acknowledged: false,
+            payload,
+            due_ms,
+            deliveries: 0,
+            answer: None,
+            answered_before: 0,
+        }
     }
 
     /// Runs to the end and checks what must be true. A failure names its seed.
     pub(crate) fn run(mut self) -> Summary {
         let mut refused = 0;
-        while self.wishes.iter().any(|wish| wish.answer.is_none()) {
+        while !self.is_done() {
             assert!(self.now_ms < END_MS, "seed {}: it is stuck", self.seed);
             self.now_ms += 1;
             self.disk.advance(self.now_ms);
             self.misfortune();
+            if let Some(streaming) = &mut self.streaming {
+                streaming.misfortune(self.now_ms);
+            }
             self.send();
             self.serve();
             refused += self.take();
@@ -230,6 +292,7 @@ impl World {
         self.disk.kill();
         let records = self.check();
         let (crashes, power_cuts) = (self.crashes.into(), self.power_cuts.into());
+        let seen = self.streaming.as_ref().map(Streaming::seen).unwrap_or_default();
         Summary {
             records,
             crashes,
@@ -238,7 +301,13 @@ impl World {
             refills: self.refills,
             snapshots: self.snapshots,
             fallbacks: self.fallbacks,
+            forgotten: seen.forgotten,
+            noticed: seen.noticed,
         }
+    }
+
+    fn is_done(&self) -> bool {
+        self.wishes.iter().all(|wish| wish.answer.is_some()) && self.streaming.as_ref().is_none_or(Streaming::is_quiet)
     }
 
     fn misfortune(&mut self) {
@@ -355,6 +424,9 @@ impl World {
 
     fn crash(&mut self) {
         self.refill = None;
+        if let Some(streaming) = &mut self.streaming {
+            streaming.end_reader();
+        }
         if self.service.take().is_some() {
             self.crashes += 1;
         }
@@ -363,12 +435,22 @@ impl World {
 
     /// The processor sends what is due, again if need be; the broker does what it does.
     fn send(&mut self) {
-        let Self { random, wishes, now_ms, to_service, sent, .. } = self;
+        let may_drop = self.may_drop();
+        let Self { random, wishes, now_ms, to_service, sent, streaming, .. } = self;
         for (number, wish) in wishes.iter_mut().enumerate() {
             if wish.answer.is_some() || wish.due_ms > *now_ms {
                 continue;
             }
             wish.due_ms = *now_ms + random.random_range(100..400);
+            if let (Some(subject), Some(streaming)) = (&wish.streamed, streaming.as_mut()) {
+                // What is acknowledged is sent again only if the broker forgot it, or its record may have been dropped.
+                if may_drop || !wish.is_acknowledged || !streaming.holds(number) {
+                    wish.is_acknowledged = streaming.store(*now_ms, number, (subject, &wish.payload));
+                    // Of an outcome nothing more is said.
+                    wish.answer = (wish.is_acknowledged && wish.kind != Kind::Score).then(Vec::new);
+                }
+                continue;
+            }
             let copies = [0, 1, 1, 1, 1, 1, 1, 1, 1, 2][random.random_range(0..10)];
             for _ in 0..copies {
                 let arrival_ms = *now_ms + random.random_range(0..60);
@@ -388,8 +470,13 @@ impl World {
         let kept = (Latest::new(0), mpsc::channel().0, Notebook::off());
         let scorer = Scorer::new(release(self.limit));
         let mut answering = Answering::new(scorer, keeper, subjects, i64::MAX / 4, metrics, discovery, kept);
-        let read = answering.recover(self.now_ms);
-        assert_eq!(read.err(), None, "seed {}", self.seed);
+        let begin = match answering.recover(self.now_ms) {
+            Ok(begin) => begin,
+            Err(error) => panic!("seed {}: {error}", self.seed),
+        };
+        if let Some(streaming) = &mut self.streaming {
+            streaming.begin(begin);
+        }
         Service { answering, outbox: Outbox::default() }
     }
 
@@ -416,6 +503,10 @@ impl World {
             let received = Received { kind: wish.kind, message, arrived: instant };
             service.answering.answer(&received, now, &mut service.outbox);
         }
+        if let Some(streaming) = &mut self.streaming {
+            let Service { answering, outbox } = service;
+            streaming.step((answering, outbox), (self.now_ms, now));
+        }
         if self.refill.is_some() && self.random.random_bool(0.02) {
             self.end_refill();
         }
@@ -427,6 +518,9 @@ impl World {
             return;
         }
         service.answering.commit(self.now_ms, &mut service.outbox);
+        if let Some(reader) = self.streaming.as_ref().and_then(|streaming| streaming.reader.as_ref()) {
+            service.answering.confirm(reader.confirmed_record());
+        }
         if self.now_ms % 100 == 0 {
             service.answering.tick(self.now_ms, &mut service.outbox);
             service.answering.flush(0, 0);
@@ -454,6 +548,10 @@ impl World {
         let arrived = std::mem::replace(&mut self.to_processor, later);
         let mut refused = 0;
         let is_lossless = self.power_cuts == 0 && !self.may_drop();
+        for (number, body) in self.streaming.as_mut().map(Streaming::take_verdicts).unwrap_or_default() {
+            let wish = &mut self.wishes[number];
+            (wish.answer, wish.answered_before) = (Some(body), self.power_cuts);
+        }
         for Reply { wish: number, body, is_refusal, power_cuts } in arrived.into_values() {
             let text = String::from_utf8_lossy(&body).into_owned();
             if text.contains("not_durable") {
@@ -553,8 +651,26 @@ impl World {
                 assert_eq!(text.as_deref(), Some(&*String::from_utf8_lossy(answer)), "seed {seed}: {number}");
             }
         }
+        self.check_stored();
         self.rot(&found, &answers);
         found.records
+    }
+
+    /// Every transaction of the stream has its verdict in the stream of verdicts, once.
+    fn check_stored(&self) {
+        let (Some(streaming), seed) = (&self.streaming, self.seed) else { return };
+        let stored = streaming.stored();
+        // What was published before a power cut took its record is scored anew, and a broker may know it no more by then.
+        let is_once = !self.may_drop() && (self.settings.sync_interval_ms == 0 || self.power_cuts == 0);
+        for (number, wish) in self.wishes.iter().enumerate() {
+            if wish.kind != Kind::Score || wish.streamed.is_none() {
+                continue;
+            }
+            let card = wish.subject.rsplit('.').next().unwrap_or_default();
+            let times = stored.get(&*format!("p/{card}/t-{number}")).copied().unwrap_or_default();
+            assert!(times > 0, "seed {seed}: the verdict of {number} is not stored");
+            assert!(times == 1 || !is_once, "seed {seed}: the verdict of {number} is stored {times} times");
+        }
     }
 
     /// A bit turns over: what is read then is a part of what was written, and what is missing is told.

@@ -13,13 +13,11 @@ use super::{
     ledger::Ledger,
     link::{Begin, ReaderLink},
     metrics::Metrics,
+    place::Place,
     session::Command,
     subjects::Subjects,
 };
-use crate::{
-    config::{Config, NatsConfig, StreamConfig},
-    durability::position::StreamPosition,
-};
+use crate::config::{Config, NatsConfig, StreamConfig};
 use setup::SetupError;
 
 /// Why reading ended.
@@ -51,10 +49,7 @@ pub struct Reader {
     commands: mpsc::Sender<Command>,
     metrics: Arc<Metrics>,
     ledger: Ledger,
-    /// The last message that was handed to the scoring thread.
-    taken: Option<StreamPosition>,
-    /// Whether what a crash may have kept back has been looked up.
-    is_looked_up: bool,
+    place: Place,
     /// Whether it has ever read.
     has_read: bool,
     /// Whether it has read since it last began.
@@ -79,8 +74,7 @@ impl Reader {
             commands,
             metrics,
             ledger: Ledger::default(),
-            taken: None,
-            is_looked_up: false,
+            place: Place::default(),
             has_read: false,
             is_reading: false,
             started: Instant::now(),
@@ -91,8 +85,7 @@ impl Reader {
     pub async fn run(mut self) {
         let Ok(Begin { taken, unpublished }) = (&mut self.link.begin).await else { return };
         self.metrics.stream.republished.inc_by(unpublished.len() as u64);
-        self.is_looked_up = unpublished.is_empty();
-        self.taken = taken;
+        self.place = Place::new(taken);
         self.ledger = Ledger::new(unpublished);
         let (mut attempt, mut told) = (1, String::new());
         loop {

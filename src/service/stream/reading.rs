@@ -1,11 +1,17 @@
 //! One connection's life: set up, take, publish what came of it, acknowledge. It keeps the order of the stream, and
 //! gives up at the first doubt about it.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::{
     Client, Event, Message, Subscriber, jetstream,
-    jetstream::{consumer::PullConsumer, message::AckKind},
+    jetstream::{consumer::PullConsumer, message::AckKind, stream},
     message::OutboundMessage,
 };
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -25,6 +31,7 @@ use crate::{
         broker::{self, Broker},
         link::Streamed,
         metrics::Metrics,
+        place::{Place, Sighting},
     },
 };
 
@@ -51,12 +58,13 @@ struct Line {
     inbox: String,
     /// The stream that must confirm verdicts; without one it is the broker that has taken them.
     verdicts: Option<String>,
+    transactions: stream::Stream,
+    /// Whether the stream was seen to have given out fewer numbers than were taken from it.
+    has_forgotten: Arc<AtomicBool>,
     consumer: PullConsumer,
     messages: jetstream::consumer::pull::Stream,
     /// The number that the next message has for this consumer.
     next_delivery: u64,
-    /// Messages up to this one are known already.
-    known: u64,
     /// What is to be handed over next.
     next: Option<(StreamPosition, Message)>,
 }
@@ -89,6 +97,7 @@ impl Reader {
 
     async fn set_up(&mut self, client: Client) -> Result<Line, ReadingError> {
         let broken = |error: &dyn std::fmt::Display| ReadingError::Broken(error.to_string());
+        setup::recent(&client)?;
         let inbox = client.new_inbox();
         let confirmations = client.subscribe(format!("{inbox}.*")).await.map_err(|error| broken(&error))?;
         let context = jetstream::new(client.clone());
@@ -99,25 +108,20 @@ impl Reader {
             let captured = captured.join(", ");
             tracing::error!(captured, "a stream captures requests: who asks there gets its word instead of a verdict");
         }
-        if !self.is_looked_up
-            && let (Some(verdicts), Some(oldest)) = (&verdicts, self.ledger.oldest())
-        {
-            let stored = setup::stored_since(verdicts, oldest.stored_ms).await?;
-            let identity = |message: &OutboundMessage| {
-                let headers = message.headers.as_ref()?;
-                Some(headers.get(async_nats::header::NATS_MESSAGE_ID)?.as_str().to_owned())
-            };
-            let is_there = |message| identity(message).is_some_and(|identity| stored.contains(&identity));
-            let there: Vec<u64> =
-                self.ledger.unpublished().filter(|(_, message)| is_there(message)).map(|(token, _)| token).collect();
-            tracing::info!(unconfirmed = self.ledger.len(), stored = there.len(), "looked up verdicts of before");
-            for token in there {
-                self.ledger.confirm(token);
+        if self.ledger.is_doubtful(self.now_ms()) {
+            if let (Some(verdicts), Some(oldest)) = (&verdicts, self.ledger.oldest()) {
+                let (stored, unconfirmed) = (setup::stored_since(verdicts, oldest.stored_ms).await?, self.ledger.len());
+                let found = self.ledger.look_up(|message| identity(message).is_some_and(|id| stored.contains(id)));
+                tracing::info!(unconfirmed, stored = found, "looked up verdicts of before");
+            } else {
+                self.ledger.look_up(|_| false);
             }
         }
-        self.is_looked_up = true;
-        let start = setup::start(&transactions, &self.config, self.taken, self.ledger.oldest()).await?;
-        let Start { policy, is_same_stream, lost } = start;
+        let start = setup::start(&transactions, &self.config, &mut self.place, self.ledger.oldest()).await?;
+        let Start { policy, has_forgotten, lost } = start;
+        if has_forgotten {
+            self.metrics.stream.forgotten.inc();
+        }
         if lost > 0 {
             self.metrics.stream.lost.inc_by(lost);
             tracing::error!(lost, "messages had left the stream before they were read");
@@ -132,8 +136,7 @@ impl Reader {
             .await
             .map_err(|error| broken(&error))?;
         self.ledger.reconnect();
-        let known = if is_same_stream { self.taken.map_or(0, |taken| taken.sequence) } else { 0 };
-        tracing::info!(stream = self.config.name, after = known, "the stream is read");
+        tracing::info!(stream = self.config.name, after = self.place.known(), "the stream is read");
         let verdicts = self.config.verdicts.clone();
         let (_, events) = mpsc::channel(1);
         Ok(Line {
@@ -142,10 +145,11 @@ impl Reader {
             confirmations,
             inbox,
             verdicts,
+            transactions,
+            has_forgotten: Arc::default(),
             consumer,
             messages,
             next_delivery: 1,
-            known,
             next: None,
         })
     }
@@ -189,7 +193,7 @@ impl Reader {
                     let Ok(permit) = permit else { return Err(ReadingError::Ended) };
                     if let Some((origin, message)) = line.next.take() {
                         let token = self.ledger.take(origin, message.reply.clone());
-                        self.taken = Some(origin);
+                        self.place.take(origin);
                         permit.send(Streamed { token, origin, message });
                     }
                 }
@@ -201,7 +205,13 @@ impl Reader {
                 _ = ticker.tick() => {
                     ticks += 1;
                     if ticks % LAG_TICKS == 0 {
-                        self.ask_lag(&line.consumer);
+                        self.ask(&line);
+                    }
+                    if self.ledger.is_doubtful(self.now_ms()) {
+                        return Err(ReadingError::Broken("verdicts were not confirmed for long".into()));
+                    }
+                    if line.has_forgotten.load(Ordering::Relaxed) {
+                        return Err(ReadingError::Broken("the stream has forgotten messages that were taken".into()));
                     }
                 }
             }
@@ -219,12 +229,17 @@ impl Reader {
         line.next_delivery += 1;
         self.metrics.stream.pending.set(i64::try_from(info.pending).unwrap_or(i64::MAX));
         let origin = StreamPosition { sequence: info.stream_sequence, stored_ms: setup::unix_ms(info.published) };
-        if origin.sequence <= line.known {
-            self.ledger.renew(origin.sequence, message.reply.clone());
-            return Ok(());
+        match self.place.look(origin, self.ledger.held(origin)) {
+            Sighting::New => {
+                self.place.note(origin);
+                line.next = Some((origin, message.message));
+            }
+            Sighting::Known => self.ledger.renew(origin, message.reply.clone()),
+            Sighting::Foreign => {
+                let message = format!("message {} is not the one that was taken under that number", origin.sequence);
+                return Err(ReadingError::Broken(message));
+            }
         }
-        line.known = origin.sequence;
-        line.next = Some((origin, message.message));
         Ok(())
     }
 
@@ -277,12 +292,21 @@ impl Reader {
         Ok(())
     }
 
-    /// Asks how much is left, beside the reading: an answer may take long.
-    fn ask_lag(&self, consumer: &PullConsumer) {
-        let (consumer, metrics) = (consumer.clone(), self.metrics.clone());
+    /// Asks how much is left, and whether the stream still has what it gave out, beside the reading: an answer may take
+    /// long.
+    fn ask(&self, line: &Line) {
+        let (consumer, transactions, metrics) =
+            (line.consumer.clone(), line.transactions.clone(), self.metrics.clone());
+        // What is taken from now on the stream has given out by the time it answers.
+        let (known, has_forgotten) = (self.place.known(), line.has_forgotten.clone());
         let ask = async move {
             if let Ok(info) = consumer.get_info().await {
                 set_pending(&metrics, info.num_pending);
+            }
+            if let Ok(info) = transactions.get_info().await
+                && Place::has_lost(known, info.state.last_sequence)
+            {
+                has_forgotten.store(true, Ordering::Relaxed);
             }
         };
         tokio::spawn(ask);
@@ -291,6 +315,11 @@ impl Reader {
 
 fn set_pending(metrics: &Metrics, pending: u64) {
     metrics.stream.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+}
+
+/// What a stream knows a verdict by.
+fn identity(message: &OutboundMessage) -> Option<&str> {
+    Some(message.headers.as_ref()?.get(async_nats::header::NATS_MESSAGE_ID)?.as_str())
 }
 
 async fn send(client: &Client, message: OutboundMessage) -> Result<(), ReadingError> {

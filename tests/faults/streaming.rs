@@ -1,0 +1,147 @@
+//! The stream path of a run: a processor that stores what it wants answered in a stream, again if need be, a broker that
+//! forgets, and the reader between them.
+
+use std::collections::BTreeMap;
+
+use gavel::service::{
+    answering::{Answering, Moment},
+    link::Begin,
+    outbox::Outbox,
+    subjects::Kind,
+};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::Wish;
+use crate::reading::{Broker, Reader};
+
+/// The streams, and who reads and fills them.
+pub(super) struct Streaming {
+    random: ChaCha8Rng,
+    broker: Broker,
+    pub(super) reader: Option<Reader>,
+    /// How often readers that are gone noticed that the stream had forgotten.
+    noticed: u64,
+}
+
+/// What was seen of the streams in a run.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// Messages that the broker had acknowledged and forgot.
+    pub(crate) forgotten: u64,
+    /// How often the reader noticed.
+    pub(crate) noticed: u64,
+}
+
+impl Streaming {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { random: ChaCha8Rng::seed_from_u64(seed), broker: Broker::new(), reader: None, noticed: 0 }
+    }
+
+    /// Sends some wishes by the stream.
+    pub(super) fn choose(&mut self, wishes: &mut [Wish]) {
+        for wish in wishes {
+            let suffix = match wish.kind {
+                Kind::Score => "",
+                Kind::Outcome => ".outcome",
+                Kind::Label => ".label",
+                _ => continue,
+            };
+            if self.random.random_bool(0.6) {
+                let card = wish.subject.rsplit('.').next().unwrap_or_default();
+                wish.streamed = Some(format!("fraud.v1.txn.p.{card}{suffix}"));
+            }
+        }
+    }
+
+    /// What befalls the broker: power cuts, a stream that is made anew, leaders that come and go with their clocks.
+    pub(super) fn misfortune(&mut self, now_ms: i64) {
+        let Self { random, broker, reader, .. } = self;
+        if random.random_bool(0.01) {
+            broker.transactions.sync();
+        }
+        if random.random_bool(0.01) {
+            broker.verdicts.sync();
+        }
+        if now_ms > 4_000 || !random.random_bool(0.004) {
+            return;
+        }
+        let what = random.random_range(0..8);
+        if what < 3 {
+            // Whoever is connected to another broker may notice nothing.
+            broker.forgotten += broker.transactions.cut_power(random) as u64;
+        }
+        if what == 3 {
+            broker.forgotten += broker.transactions.messages.len() as u64;
+            broker.transactions.make_anew(broker.clock_ms(now_ms));
+        }
+        if random.random_bool(0.7) {
+            broker.down_until_ms = now_ms + random.random_range(0..1_500);
+            if let Some(reader) = reader {
+                reader.lose_line();
+            }
+        }
+        broker.ahead_ms = random.random_range(-25_000..25_000);
+    }
+
+    /// The processor stores a wish. Whether the broker says so.
+    pub(super) fn store(&mut self, now_ms: i64, number: usize, (subject, payload): (&str, &str)) -> bool {
+        let Self { random, broker, .. } = self;
+        if now_ms < broker.down_until_ms || random.random_bool(0.05) {
+            return false;
+        }
+        broker.transactions.put(broker.clock_ms(now_ms), subject, &name(number), payload.as_bytes());
+        random.random_bool(0.9)
+    }
+
+    /// Whether the stream holds a wish: then it is for the service to see to it.
+    pub(super) fn holds(&self, number: usize) -> bool {
+        self.broker.transactions.messages.iter().any(|message| message.identity == name(number))
+    }
+
+    pub(super) fn begin(&mut self, begin: Begin) {
+        self.end_reader();
+        self.reader = Some(Reader::new(begin));
+    }
+
+    pub(super) fn end_reader(&mut self) {
+        self.noticed += self.reader.take().map_or(0, |reader| reader.noticed);
+    }
+
+    /// What reader and broker do in a millisecond.
+    pub(super) fn step(&mut self, served: (&mut Answering, &mut Outbox), now: (i64, Moment)) {
+        if let Some(reader) = &mut self.reader {
+            reader.step(&mut self.broker, &mut self.random, served, now);
+        }
+    }
+
+    /// The verdicts that were stored since the last time, by number of the wish.
+    pub(super) fn take_verdicts(&mut self) -> Vec<(usize, Vec<u8>)> {
+        let number = |identity: &str| identity.rsplit("/t-").next()?.parse().ok();
+        let fresh = std::mem::take(&mut self.broker.verdicts.fresh);
+        fresh.into_iter().filter_map(|(identity, body)| Some((number(&identity)?, body))).collect()
+    }
+
+    /// Whether nothing is left to do.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.reader.as_ref().is_some_and(|reader| reader.ledger.is_empty() && reader.has_read(&self.broker))
+    }
+
+    /// How often each verdict is stored, by its identity.
+    pub(super) fn stored(&self) -> BTreeMap<&str, u32> {
+        let mut stored = BTreeMap::new();
+        for message in &self.broker.verdicts.messages {
+            *stored.entry(message.identity.as_str()).or_default() += 1;
+        }
+        stored
+    }
+
+    pub(super) fn seen(&self) -> Seen {
+        let noticed = self.noticed + self.reader.as_ref().map_or(0, |reader| reader.noticed);
+        Seen { forgotten: self.broker.forgotten, noticed }
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("t-{number}")
+}
