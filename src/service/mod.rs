@@ -5,6 +5,7 @@ mod priority;
 pub mod subjects;
 pub mod place;
 pub mod ledger;
+pub mod copies;
 pub mod link;
 pub mod outbox;
 pub mod queue;

@@ -20,6 +20,10 @@ pub struct StreamMetrics {
     pub lost: IntCounter,
     /// Times that the stream lacked what had been taken from it.
     pub forgotten: IntCounter,
+    /// Times that the stream of verdicts lacked what it had stored.
+    pub verdicts_forgotten: IntCounter,
+    /// Verdicts published from the journal because that stream lacked them.
+    pub recalled: IntCounter,
     /// Attempts to publish a verdict that failed.
     pub publish_failures: IntCounter,
     /// Verdicts published again after a restart.
@@ -58,6 +62,14 @@ impl StreamMetrics {
             forgotten: counter(
                 "gavel_stream_forgotten_total",
                 "Times that the stream was found without messages that had been taken from it.",
+            )?,
+            verdicts_forgotten: counter(
+                "gavel_stream_verdicts_forgotten_total",
+                "Times that the stream of verdicts was found without verdicts that it had stored.",
+            )?,
+            recalled: counter(
+                "gavel_stream_recalled_total",
+                "Verdicts published from the journal because the stream of verdicts lacked them.",
             )?,
             publish_failures: counter(
                 "gavel_stream_publish_failures_total",

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 /// Milliseconds of the broker's clock in one of the run.
 pub(crate) const PACE: i64 = 100;
 /// When it was made.
-const MADE_MS: i64 = 1_532_510_000_000;
+pub(crate) const MADE_MS: i64 = 1_532_510_000_000;
 /// How long it knows an identity.
 const KNOWN_MS: i64 = 120_000;
 
@@ -103,6 +103,11 @@ impl Stream {
     /// The first message from a number on.
     pub(crate) fn next(&self, from: u64) -> Option<&Stored> {
         self.messages.iter().find(|message| message.at.sequence >= from)
+    }
+
+    /// The identity of the message under a number.
+    pub(crate) fn identity(&self, number: u64) -> Option<&str> {
+        self.messages.iter().find(|message| message.at.sequence == number).map(|message| &*message.identity)
     }
 
     /// The identities of what was stored from a time on.

@@ -3,17 +3,22 @@
 
 use std::collections::BTreeMap;
 
+use async_nats::message::OutboundMessage;
 use gavel::service::{
     answering::{Answering, Moment},
     link::Begin,
     outbox::Outbox,
-    subjects::Kind,
+    subjects::{Kind, Subjects},
 };
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::Wish;
-use crate::reading::{Broker, Reader};
+use crate::{
+    disk::Disk,
+    jetstream::{MADE_MS, PACE},
+    reading::{Around, Broker, Reader},
+};
 
 /// The streams, and who reads and fills them.
 pub(super) struct Streaming {
@@ -22,6 +27,8 @@ pub(super) struct Streaming {
     pub(super) reader: Option<Reader>,
     /// How often readers that are gone noticed that the stream had forgotten.
     noticed: u64,
+    /// Verdicts that they published from the journal.
+    recalled: u64,
 }
 
 /// What was seen of the streams in a run.
@@ -31,11 +38,13 @@ pub(crate) struct Seen {
     pub(crate) forgotten: u64,
     /// How often the reader noticed.
     pub(crate) noticed: u64,
+    /// Verdicts that were published from the journal.
+    pub(crate) recalled: u64,
 }
 
 impl Streaming {
     pub(super) fn new(seed: u64) -> Self {
-        Self { random: ChaCha8Rng::seed_from_u64(seed), broker: Broker::new(), reader: None, noticed: 0 }
+        Self { random: ChaCha8Rng::seed_from_u64(seed), broker: Broker::new(), reader: None, noticed: 0, recalled: 0 }
     }
 
     /// Sends some wishes by the stream.
@@ -81,6 +90,14 @@ impl Streaming {
                 reader.lose_line();
             }
         }
+        // The one stream may have lost what the other has.
+        if what != 0 && what < 4 {
+            broker.forgotten_verdicts += broker.verdicts.cut_power(random) as u64;
+        }
+        if what == 4 {
+            broker.forgotten_verdicts += broker.verdicts.messages.len() as u64;
+            broker.verdicts.make_anew(broker.clock_ms(now_ms));
+        }
         broker.ahead_ms = random.random_range(-25_000..25_000);
     }
 
@@ -105,13 +122,46 @@ impl Streaming {
     }
 
     pub(super) fn end_reader(&mut self) {
-        self.noticed += self.reader.take().map_or(0, |reader| reader.noticed);
+        if let Some(reader) = self.reader.take() {
+            self.noticed += reader.noticed;
+            self.recalled += reader.recalled;
+        }
     }
 
     /// What reader and broker do in a millisecond.
-    pub(super) fn step(&mut self, served: (&mut Answering, &mut Outbox), now: (i64, Moment)) {
+    pub(super) fn step(
+        &mut self,
+        served: (&mut Answering, &mut Outbox),
+        (now_ms, now): (i64, Moment),
+        (disk, subjects): (&Disk, &Subjects),
+    ) {
         if let Some(reader) = &mut self.reader {
-            reader.step(&mut self.broker, &mut self.random, served, now);
+            let Self { random, broker, .. } = self;
+            let mut around = Around { broker, random, disk, subjects, now_ms };
+            reader.step(&mut around, served, now);
+        }
+    }
+
+    /// A copy of a verdict on a request leaves: over another connection than the reader's, and nobody waits for it.
+    pub(super) fn copy(&mut self, message: &OutboundMessage, now_ms: i64) {
+        let Self { random, broker, reader, .. } = self;
+        if now_ms < broker.down_until_ms || random.random_bool(0.05) {
+            return;
+        }
+        let header = message.headers.as_ref().and_then(|headers| headers.get("Nats-Msg-Id"));
+        let identity = header.map_or("", |header| header.as_str());
+        broker.verdicts.put(broker.clock_ms(now_ms), &message.subject, identity, &message.payload);
+        if let (Some(reader), Some(reply)) = (reader, &message.reply)
+            && random.random_bool(0.95)
+        {
+            reader.confirm_copy(reply);
+        }
+    }
+
+    /// The scoring thread ends a slice of the copies.
+    pub(super) fn end_slice(&mut self, answering: &mut Answering, now_ms: i64) {
+        if let (Some(reader), Some(slice)) = (&mut self.reader, answering.end_slice(MADE_MS + now_ms * PACE)) {
+            reader.end_slice(slice, now_ms);
         }
     }
 
@@ -123,8 +173,9 @@ impl Streaming {
     }
 
     /// Whether nothing is left to do.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.reader.as_ref().is_some_and(|reader| reader.ledger.is_empty() && reader.has_read(&self.broker))
+    pub(super) fn is_quiet(&self, now_ms: i64) -> bool {
+        // What goes wrong last takes its time to be noticed.
+        now_ms > 6_500 && self.reader.as_ref().is_some_and(|reader| reader.is_quiet(&self.broker, now_ms))
     }
 
     /// How often each verdict is stored, by its identity.
@@ -136,9 +187,18 @@ impl Streaming {
         stored
     }
 
+    /// Whether the broker has forgotten verdicts.
+    pub(super) fn has_lost_verdicts(&self) -> bool {
+        self.broker.forgotten_verdicts > 0
+    }
+
     pub(super) fn seen(&self) -> Seen {
-        let noticed = self.noticed + self.reader.as_ref().map_or(0, |reader| reader.noticed);
-        Seen { forgotten: self.broker.forgotten, noticed }
+        let (noticed, recalled) = self.reader.as_ref().map_or((0, 0), |reader| (reader.noticed, reader.recalled));
+        Seen {
+            forgotten: self.broker.forgotten + self.broker.forgotten_verdicts,
+            noticed: self.noticed + noticed,
+            recalled: self.recalled + recalled,
+        }
     }
 }
 

@@ -33,7 +33,7 @@ fn age(bytes: &mut [u8]) {
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream, change: impl Fn(&mut [u8])) {
-    let mut bytes = [0; 1 << 16];
+    let mut bytes = vec![0; 1 << 16];
     while let Ok(read @ 1..) = from.read(&mut bytes) {
         change(&mut bytes[..read]);
         if to.write_all(&bytes[..read]).is_err() {
