@@ -43,11 +43,12 @@ fn one_verdict_per_transaction_whatever_fails() {
     }
     let box_of_time = Duration::from_secs(setting("SIMULATION_SECONDS").unwrap_or(20));
     let start = Instant::now();
+    let from = setting("SIMULATION_FROM").unwrap_or_default();
     let (mut seeds, mut all) = (0, Summary::default());
     while seeds < SEEDS_MIN || start.elapsed() < box_of_time {
-        all.add(&World::new(seeds).run());
-        all.add(&World::with_stream(seeds).run());
+        all.add(&World::new(from + seeds).run());
+        all.add(&World::with_stream(from + seeds).run());
         seeds += 1;
     }
-    eprintln!("{seeds} seeds, each without and with a stream: {all}");
+    eprintln!("{seeds} seeds from {from} on, each without and with a stream: {all}");
 }

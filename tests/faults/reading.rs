@@ -37,12 +37,22 @@ pub(crate) struct Broker {
     pub(crate) forgotten: u64,
     /// Verdicts among what it forgot.
     pub(crate) forgotten_verdicts: u64,
+    /// The last number of the stream of verdicts when it forgot some, until a reader has looked.
+    pub(crate) cut_at: Option<u64>,
 }
 
 impl Broker {
     pub(crate) fn new() -> Self {
         let (transactions, verdicts) = (Stream::new(false), Stream::new(true));
-        Self { transactions, verdicts, down_until_ms: 0, ahead_ms: 0, forgotten: 0, forgotten_verdicts: 0 }
+        Self {
+            transactions,
+            verdicts,
+            down_until_ms: 0,
+            ahead_ms: 0,
+            forgotten: 0,
+            forgotten_verdicts: 0,
+            cut_at: None,
+        }
     }
 
     pub(crate) fn clock_ms(&self, now_ms: i64) -> i64 {
@@ -137,6 +147,7 @@ impl Reader {
         if !self.recall_forgotten(around) {
             return;
         }
+        around.broker.cut_at = None;
         let sight = around.broker.transactions.sight(self.place.taken());
         let start = self.place.start(sight, self.ledger.oldest());
         self.noticed += u64::from(start.is_some_and(|start| start.has_forgotten));
@@ -147,7 +158,15 @@ impl Reader {
 
     /// Publishes again what the stream of verdicts lacks. Whether the connection lasted for so long.
     fn recall_forgotten(&mut self, around: &mut Around<'_>) -> bool {
-        if let Some(Published { record, identity, stored_ms }) = &self.published {
+        while let Some(newest) = self.bookmarks.newest()
+            && around.broker.verdicts.identity(newest.sequence) != Some(&*newest.identity)
+        {
+            self.noticed += 1;
+            self.bookmarks.drop_newest();
+        }
+        if self.bookmarks.newest().is_none()
+            && let Some(Published { record, identity, stored_ms }) = &self.published
+        {
             let stored = around.broker.verdicts.identities_since(stored_ms - CLOCKS_DIFFER_MS);
             if !stored.contains(identity) {
                 let mut since_ms = *stored_ms;
@@ -161,13 +180,6 @@ impl Reader {
                     return false;
                 }
             }
-            self.published = None;
-        }
-        while let Some(newest) = self.bookmarks.newest()
-            && around.broker.verdicts.identity(newest.sequence) != Some(&*newest.identity)
-        {
-            self.noticed += 1;
-            self.bookmarks.drop_newest();
         }
         let Some(gap) = self.bookmarks.gap() else { return true };
         let recalled = self.recall(around, gap, false);

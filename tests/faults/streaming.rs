@@ -29,6 +29,9 @@ pub(super) struct Streaming {
     noticed: u64,
     /// Verdicts that they published from the journal.
     recalled: u64,
+    has_missed: bool,
+    /// The last number of the stream of verdicts when the reader began.
+    begun_at: u64,
 }
 
 /// What was seen of the streams in a run.
@@ -44,7 +47,15 @@ pub(crate) struct Seen {
 
 impl Streaming {
     pub(super) fn new(seed: u64) -> Self {
-        Self { random: ChaCha8Rng::seed_from_u64(seed), broker: Broker::new(), reader: None, noticed: 0, recalled: 0 }
+        Self {
+            random: ChaCha8Rng::seed_from_u64(seed),
+            broker: Broker::new(),
+            reader: None,
+            noticed: 0,
+            recalled: 0,
+            has_missed: false,
+            begun_at: 0,
+        }
     }
 
     /// Sends some wishes by the stream.
@@ -65,7 +76,7 @@ impl Streaming {
 
     /// What befalls the broker: power cuts, a stream that is made anew, leaders that come and go with their clocks.
     pub(super) fn misfortune(&mut self, now_ms: i64) {
-        let Self { random, broker, reader, .. } = self;
+        let Self { random, broker, reader, begun_at, .. } = self;
         if random.random_bool(0.01) {
             broker.transactions.sync();
         }
@@ -75,7 +86,7 @@ impl Streaming {
         if now_ms > 4_000 || !random.random_bool(0.004) {
             return;
         }
-        let what = random.random_range(0..8);
+        let (what, before) = (random.random_range(0..8), broker.forgotten_verdicts);
         if what < 3 {
             // Whoever is connected to another broker may notice nothing.
             broker.forgotten += broker.transactions.cut_power(random) as u64;
@@ -92,12 +103,17 @@ impl Streaming {
         }
         // The one stream may have lost what the other has.
         if what != 0 && what < 4 {
-            broker.forgotten_verdicts += broker.verdicts.cut_power(random) as u64;
+            let gone = broker.verdicts.cut_power(random) as u64;
+            broker.forgotten_verdicts += gone;
+            broker.cut_at = broker.cut_at.or((gone > 0).then_some(broker.verdicts.last));
         }
         if what == 4 {
             broker.forgotten_verdicts += broker.verdicts.messages.len() as u64;
             broker.verdicts.make_anew(broker.clock_ms(now_ms));
+            broker.cut_at = Some(0);
         }
+        // Of what earlier processes stored the last one is looked up, and others may have been stored after it.
+        self.has_missed |= broker.forgotten_verdicts > before && (reader.is_none() || broker.verdicts.last < *begun_at);
         broker.ahead_ms = random.random_range(-25_000..25_000);
     }
 
@@ -119,10 +135,13 @@ impl Streaming {
     pub(super) fn begin(&mut self, begin: Begin) {
         self.end_reader();
         self.reader = Some(Reader::new(begin));
+        self.begun_at = self.broker.verdicts.last;
     }
 
     pub(super) fn end_reader(&mut self) {
         if let Some(reader) = self.reader.take() {
+            // A crash before it looked, and after others were stored: the last one of them is there.
+            self.has_missed |= self.broker.cut_at.is_some_and(|last| self.broker.verdicts.last > last);
             self.noticed += reader.noticed;
             self.recalled += reader.recalled;
         }
@@ -185,6 +204,12 @@ impl Streaming {
             *stored.entry(message.identity.as_str()).or_default() += 1;
         }
         stored
+    }
+
+    /// Whether verdicts may have been forgotten that nobody notices: those of earlier processes, and in the moment before a
+    /// crash.
+    pub(super) fn has_missed(&self) -> bool {
+        self.has_missed
     }
 
     /// Whether the broker has forgotten verdicts.

@@ -58,7 +58,7 @@ pub struct Reader {
     place: Place,
     copies: Outstanding,
     bookmarks: Bookmarks,
-    /// The last verdict that an earlier process knew to be stored, until it is looked up.
+    /// The last verdict that an earlier process knew to be stored.
     published: Option<Published>,
     /// The record up to which the verdicts of the stream are stored.
     done_record: u64,

@@ -337,18 +337,20 @@ impl Reader {
 
     /// Publishes again what the stream of verdicts had and has no more, and what it may have got meanwhile or not.
     async fn recall_forgotten(&mut self, recall: &Recall) -> Result<(), SetupError> {
-        if let Some(published) = &self.published {
-            if let Some(recalled) = recall.since(published).await? {
-                self.tell_forgotten(recalled);
-            }
-            self.published = None;
-        }
         let mut has_forgotten = recall.last_number().await? < self.confirmed_number;
         while let Some(newest) = self.bookmarks.newest()
             && !recall.holds(newest).await?
         {
             has_forgotten = true;
             self.bookmarks.drop_newest();
+        }
+        // Of what this process has seen nothing is there, or it has seen nothing yet: then what an earlier one knew to be
+        // stored may be gone.
+        if self.bookmarks.newest().is_none()
+            && let Some(published) = &self.published
+            && let Some(recalled) = recall.since(published).await?
+        {
+            self.tell_forgotten(recalled);
         }
         let Some(gap) = self.bookmarks.gap() else { return Ok(()) };
         let recalled = recall.gap(gap).await?;
