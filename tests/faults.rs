@@ -3,20 +3,31 @@
 
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "../src/scoring/windows/twin.rs"]
+#[allow(dead_code, reason = "what is not run here is run beside the source")]
+mod twin;
+
 #[path = "faults/jetstream.rs"]
 mod jetstream;
+#[path = "faults/plain.rs"]
+mod plain;
 #[path = "faults/reading.rs"]
 mod reading;
 #[path = "faults/rebuilt.rs"]
 mod rebuilt;
 #[path = "faults/stream.rs"]
 mod stream;
+#[path = "faults/summary.rs"]
+mod summary;
 #[path = "faults/world.rs"]
 mod world;
 
 use std::time::{Duration, Instant};
 
-use world::{Summary, World};
+use gavel::scoring;
+
+use summary::Summary;
+use world::World;
 
 /// Seeds that are run however slow the machine is.
 const SEEDS_MIN: u64 = 20;

@@ -1,11 +1,11 @@
 //! A processor, a broker that loses, repeats, delays and reorders, and the real answering and journal over a simulated
 //! disk: one seed, one run. Time is a number here; nothing waits.
 
+mod ending;
 mod streaming;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
+    collections::BTreeMap,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -16,14 +16,8 @@ use gavel::{
     durability::{
         journal::JournalSettings,
         rebuild::{Rebuild, TakeError, take},
-        record::Record,
-        replay::{self, Found},
     },
-    scoring::{
-        money::Currency,
-        scorer::{Input, Output, Scorer},
-        settings::Settings,
-    },
+    scoring::scorer::Scorer,
     service::{
         answering::{Answering, Moment},
         discovery::Discovery,
@@ -41,7 +35,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     disk::Disk,
-    rebuilt::{past_before, rebuilt, release, state_of},
+    rebuilt::{rebuilt, release},
+    summary::Summary,
 };
 use streaming::Streaming;
 
@@ -115,53 +110,6 @@ pub(crate) struct World {
     /// Snapshots that were of no use when they were needed.
     fallbacks: u64,
     streaming: Option<Streaming>,
-}
-
-/// What a run was like, for a summary over many.
-#[derive(Default)]
-pub(crate) struct Summary {
-    pub(crate) records: u64,
-    pub(crate) crashes: u64,
-    pub(crate) power_cuts: u64,
-    pub(crate) refused: u64,
-    pub(crate) refills: u64,
-    pub(crate) snapshots: u64,
-    pub(crate) fallbacks: u64,
-    /// Messages that the broker had acknowledged and forgot.
-    pub(crate) forgotten: u64,
-    /// How often that was noticed.
-    pub(crate) noticed: u64,
-    /// Verdicts that were published from the journal.
-    pub(crate) recalled: u64,
-}
-
-impl Summary {
-    /// Adds those of another run.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.records += other.records;
-        self.crashes += other.crashes;
-        self.power_cuts += other.power_cuts;
-        self.refused += other.refused;
-        self.refills += other.refills;
-        self.snapshots += other.snapshots;
-        self.fallbacks += other.fallbacks;
-        self.forgotten += other.forgotten;
-        self.noticed += other.noticed;
-        self.recalled += other.recalled;
-    }
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { records, crashes, power_cuts, refused, refills, snapshots, fallbacks, forgotten, noticed, recalled } =
-            self;
-        write!(
-            formatter,
-            "{records} records, {crashes} crashes, {power_cuts} power cuts, {refused} refused for want of a disk, \
-             {refills} refills, {snapshots} snapshots, {fallbacks} of no use, {forgotten} messages forgotten by the \
-             broker, which was noticed {noticed} times, {recalled} verdicts published from the journal"
-        )
-    }
 }
 
 impl World {
@@ -599,124 +547,6 @@ impl World {
     /// went after a sync that failed.
     fn may_drop(&self) -> bool {
         self.disk_failed && (self.settings.on_failure == OnFailure::Continue || self.power_cuts > 0)
-    }
-
-    /// What the journal holds at the end against what was said, and against a twin that never crashed.
-    fn check(&mut self) -> u64 {
-        let seed = self.seed;
-        let mut twin = Scorer::new(release(4));
-        let schema = twin.release().settings.schema.clone();
-        let mut answers: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        let mut disk = self.disk.copy();
-        let may_drop = self.may_drop();
-        let mut mismatch: Option<String> = None;
-        let mut versions = BTreeMap::new();
-        for limit in 2..8 {
-            versions.insert(release(limit).versions.rules.clone(), limit);
-        }
-        let found = replay::read(&mut disk, &schema, 0, |number, record, _| {
-            match &record {
-                Record::Transaction(answered) => {
-                    let (transaction, tier) = (&answered.transaction, answered.tier);
-                    match twin.apply(Input::Transaction { transaction, tier }) {
-                        Output::Verdict { .. } if may_drop => {}
-                        Output::Verdict { body, .. } => {
-                            let text = String::from_utf8_lossy;
-                            if body != answered.body {
-                                let found =
-                                    format!("{} is not what the twin says: {}", text(&answered.body), text(body));
-                                mismatch.get_or_insert(found);
-                            }
-                        }
-                        _ => panic!("seed {seed}: {} is in the journal twice", transaction.id),
-                    }
-                    answers.insert(transaction.id.clone().into_owned(), answered.body.clone());
-                }
-                Record::Outcome(outcome) => drop(twin.apply(Input::Outcome(outcome))),
-                Record::Label(label) => drop(twin.apply(Input::Label(label))),
-                Record::ListChange(change) => drop(twin.apply(Input::ListChange(change))),
-                Record::Mark(_) => {}
-                Record::Refill => {
-                    let limit = versions[&twin.release().versions.rules];
-                    let mut past = past_before(self.disk.copy(), release(limit), number.unwrap_or_default());
-                    twin.apply(Input::Refill(&mut past));
-                }
-                Record::Release(note) => {
-                    if twin.release().versions.rules != note.rules {
-                        drop(twin.apply(Input::Reload(Box::new(release(versions[&note.rules])))));
-                    }
-                }
-            }
-            true
-        });
-        let found = found.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        assert!(found.damage.is_empty() && found.unreadable == 0, "seed {seed}: {found:?}");
-        // A power cut may take what was not synced out of the middle, where one file follows another; that is told.
-        if !may_drop && self.power_cuts == 0 {
-            assert_eq!(found.lost, 0, "seed {seed}: {found:?}");
-        }
-        assert!(mismatch.is_none() || found.lost > 0, "seed {seed}: {mismatch:?}");
-        self.compare_rebuilt();
-        // A reload has them look for what has expired at another moment, which no answer shows.
-        if found.lost == 0 && !may_drop && self.reloads == 0 {
-            let is_same = rebuilt(self.disk.copy(), self.limit).state == state_of(&twin);
-            assert!(is_same, "seed {seed}: windows differ from those of a twin that never crashed");
-        }
-        // Nothing that was said is lost, but to a power cut within the interval, or where it was told to go on without.
-        for (number, wish) in self.wishes.iter().enumerate() {
-            let (Kind::Score, Some(answer)) = (wish.kind, &wish.answer) else { continue };
-            let is_safe =
-                !self.may_drop() && (self.settings.sync_interval_ms == 0 || wish.answered_before == self.power_cuts);
-            let kept = answers.get(&format!("t-{number}"));
-            if is_safe || kept.is_some() && self.power_cuts == 0 && !self.may_drop() {
-                let text = kept.map(|body| String::from_utf8_lossy(body).into_owned());
-                assert_eq!(text.as_deref(), Some(&*String::from_utf8_lossy(answer)), "seed {seed}: {number}");
-            }
-        }
-        self.check_stored();
-        self.rot(&found, &answers);
-        found.records
-    }
-
-    /// Every transaction of the stream has its verdict in the stream of verdicts, once.
-    fn check_stored(&self) {
-        let (Some(streaming), seed) = (&self.streaming, self.seed) else { return };
-        let stored = streaming.stored();
-        // What was published before a power cut took its record is scored anew, and a broker may know it no more by then.
-        let is_once = !self.may_drop() && (self.settings.sync_interval_ms == 0 || self.power_cuts == 0);
-        for (number, wish) in self.wishes.iter().enumerate() {
-            // Copies of verdicts on requests are not looked up at a start.
-            if wish.kind != Kind::Score || wish.streamed.is_none() && self.crashes > 0 {
-                continue;
-            }
-            let card = wish.subject.rsplit('.').next().unwrap_or_default();
-            let times = stored.get(&*format!("p/{card}/t-{number}")).copied().unwrap_or_default();
-            // A power cut within the interval may take it from both.
-            let is_safe = self.settings.sync_interval_ms == 0 || wish.answered_before == self.power_cuts;
-            let is_lost = streaming.has_missed() || streaming.has_lost_verdicts() && (self.may_drop() || !is_safe);
-            let is_there = times > 0 || is_lost;
-            assert!(is_there, "seed {seed}: the verdict of {number} is not stored");
-            assert!(times <= 1 || !is_once, "seed {seed}: the verdict of {number} is stored {times} times");
-        }
-    }
-
-    /// A bit turns over: what is read then is a part of what was written, and what is missing is told.
-    fn rot(&self, before: &Found, answers: &BTreeMap<String, Vec<u8>>) {
-        let mut disk = self.disk.copy();
-        disk.rot("journal-");
-        let schema = Settings::default_for(Currency::from_code("EUR").expect("EUR")).schema;
-        let mut ids = BTreeSet::new();
-        let read = replay::read(&mut disk, &schema, 0, |_, record, _| {
-            if let Record::Transaction(answered) = &record {
-                let id = answered.transaction.id.clone().into_owned();
-                assert_eq!(answers.get(&id), Some(&answered.body), "seed {}: {id} rotted unseen", self.seed);
-                ids.insert(id);
-            }
-            true
-        });
-        let after = read.unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
-        let is_told = !after.is_whole() || after.torn_bytes > before.torn_bytes;
-        assert!(after.records == before.records || is_told, "seed {}: {after:?}", self.seed);
     }
 }
 
