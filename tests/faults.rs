@@ -3,16 +3,31 @@
 
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "../src/scoring/windows/twin.rs"]
+#[allow(dead_code, reason = "what is not run here is run beside the source")]
+mod twin;
+
+#[path = "faults/jetstream.rs"]
+mod jetstream;
+#[path = "faults/plain.rs"]
+mod plain;
+#[path = "faults/reading.rs"]
+mod reading;
 #[path = "faults/rebuilt.rs"]
 mod rebuilt;
 #[path = "faults/stream.rs"]
 mod stream;
+#[path = "faults/summary.rs"]
+mod summary;
 #[path = "faults/world.rs"]
 mod world;
 
 use std::time::{Duration, Instant};
 
-use world::{Summary, World};
+use gavel::scoring;
+
+use summary::Summary;
+use world::World;
 
 /// Seeds that are run however slow the machine is.
 const SEEDS_MIN: u64 = 20;
@@ -34,24 +49,17 @@ fn one_verdict_per_transaction_whatever_fails() {
     let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = setting("SIMULATION_SEED") {
         World::new(seed).run();
+        World::with_stream(seed).run();
         return;
     }
     let box_of_time = Duration::from_secs(setting("SIMULATION_SECONDS").unwrap_or(20));
     let start = Instant::now();
+    let from = setting("SIMULATION_FROM").unwrap_or_default();
     let (mut seeds, mut all) = (0, Summary::default());
     while seeds < SEEDS_MIN || start.elapsed() < box_of_time {
-        let Summary { records, crashes, power_cuts, refused, refills, snapshots, fallbacks } = World::new(seeds).run();
-        all.records += records;
-        all.crashes += crashes;
-        all.power_cuts += power_cuts;
-        all.refused += refused;
-        all.refills += refills;
-        all.snapshots += snapshots;
-        all.fallbacks += fallbacks;
+        all.add(&World::new(from + seeds).run());
+        all.add(&World::with_stream(from + seeds).run());
         seeds += 1;
     }
-    eprintln!(
-        "{seeds} seeds: {} records, {} crashes, {} power cuts, {} refused for want of a disk, {} refills, {} snapshots, {} of no use",
-        all.records, all.crashes, all.power_cuts, all.refused, all.refills, all.snapshots, all.fallbacks
-    );
+    eprintln!("{seeds} seeds from {from} on, each without and with a stream: {all}");
 }

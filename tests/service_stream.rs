@@ -5,69 +5,17 @@ mod support;
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use async_nats::{
-    Client, HeaderMap, Message,
-    jetstream::{
-        self, Context,
-        consumer::{DeliverPolicy, pull},
-        stream,
-    },
+    Client,
+    jetstream::{self, stream},
 };
-use futures_util::StreamExt as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use support::{
     Broker, Gavel,
+    old::old_broker,
     purchases::{Purchase, purchases, uninterrupted},
+    streams::{STREAM, header, next, nothing_more, put, stored, transaction, until_acknowledged},
 };
-
-const STREAM: &str = "[stream]\nenabled = true\n";
-
-fn transaction(id: &str, amount: i64) -> String {
-    format!(r#"{{"id":"{id}","time":1532513730123,"card":"c_1","amount":{amount},"currency":"EUR","merchant":"m"}}"#)
-}
-
-async fn put(context: &Context, subject: &str, body: String) -> u64 {
-    let stored = context.publish(subject.to_owned(), body.into()).await.expect("sent");
-    stored.await.expect("stored").sequence
-}
-
-async fn next(subscriber: &mut async_nats::Subscriber) -> Message {
-    tokio::time::timeout(Duration::from_secs(20), subscriber.next()).await.expect("in time").expect("a message")
-}
-
-async fn nothing_more(subscriber: &mut async_nats::Subscriber) {
-    let more = tokio::time::timeout(Duration::from_millis(300), subscriber.next()).await;
-    assert!(more.is_err(), "{:?}", more.map(|message| message.map(|message| message.subject)));
-}
-
-fn header<'m>(headers: Option<&'m HeaderMap>, name: &str) -> &'m str {
-    headers.and_then(|headers| headers.get(name)).map_or("", |value| value.as_str())
-}
-
-async fn until_acknowledged(stream: &stream::Stream, sequence: u64) {
-    let acknowledged = async {
-        while stream.consumer_info("gavel").await.unwrap().ack_floor.stream_sequence < sequence {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), acknowledged).await.expect("in time");
-}
-
-/// Every message of a stream, in its order.
-async fn stored(client: &Client, name: &str) -> Vec<(String, String, Vec<u8>)> {
-    let stream = jetstream::new(client.clone()).get_stream(name).await.expect("it is there");
-    let mut left = stream.cached_info().state.messages;
-    let wanted = pull::OrderedConfig { deliver_policy: DeliverPolicy::All, ..pull::OrderedConfig::default() };
-    let mut messages = stream.create_consumer(wanted).await.expect("made").messages().await.expect("begun");
-    let mut all = Vec::new();
-    while left > 0 {
-        let message = messages.next().await.expect("a message").expect("it comes");
-        let id = header(message.headers.as_ref(), "Nats-Msg-Id").to_owned();
-        all.push((message.subject.to_string(), id, message.payload.to_vec()));
-        left -= 1;
-    }
-    all
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_of_the_stream_gets_its_verdict_on_the_verdict_subject_once() {
@@ -314,6 +262,31 @@ async fn without_jetstream_requests_are_served() {
     assert!(gavel.metric("gavel_stream_reading", "") < 0.5);
     gavel.terminate();
     assert!(gavel.wait_exit().success());
+}
+
+/// Streams ask for a recent broker. One that is too old for them still carries requests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_broker_is_refused_for_the_stream_and_serves_requests() {
+    let store = tempfile::tempdir().unwrap();
+    let broker = Broker::start_jetstream(store.path(), "", 0);
+    let url = old_broker(broker.url());
+    let mut gavel = Gavel::start_with(&url, STREAM, &[]);
+    gavel.wait_ready();
+    let line = gavel.wait_log("the stream is not read; requests are served");
+    assert!(line.contains("the broker is nats-server 2.9.10, expected 2.12.1 or newer for the stream"), "{line}");
+    let client = async_nats::connect(&url).await.unwrap();
+    let asked = client.request("fraud.v1.score.p1.c_1", transaction("t-1", 1).into()).await.unwrap();
+    assert!(asked.payload.starts_with(b"{\"id\":\"t-1\""));
+    assert!(gavel.metric("gavel_stream_reading", "") < 0.5);
+    // It has made no stream there.
+    assert!(jetstream::new(broker.client().await).get_stream("FRAUD-TXN").await.is_err());
+    gavel.terminate();
+    assert!(gavel.wait_exit().success());
+
+    // The same broker without the old face is read.
+    let recent = Gavel::start_with(broker.url(), STREAM, &[]);
+    recent.wait_ready();
+    recent.wait_metric("gavel_stream_reading", "", 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

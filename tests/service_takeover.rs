@@ -2,10 +2,19 @@
 
 mod support;
 
-use std::{collections::BTreeMap, process::Command, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+    time::Duration,
+};
 
+use async_nats::jetstream;
 use futures_util::StreamExt as _;
-use support::{Broker, Gavel, wait_for};
+use support::{
+    Broker, Gavel,
+    streams::{STREAM, put, stored, transaction},
+    wait_for,
+};
 
 fn configuration(first: &Gavel) -> String {
     format!("[durability]\ndir = \"{}\"\n", first.folder().join("state").display())
@@ -43,6 +52,76 @@ async fn under_load_no_request_is_left_unanswered() {
     }
     assert_eq!(published.values().filter(|copies| **copies > 1).count(), 0, "some were published twice");
     assert_eq!(published.len() as u64, count("answered"));
+    eprintln!("{report}\n{}", second.log());
+}
+
+/// Both paths at once: what the stream brings is read by the one process up to a message and by the other from there on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stream_is_read_on_where_the_other_process_stopped() {
+    let store = tempfile::tempdir().expect("a folder");
+    let broker = Broker::start_jetstream(store.path(), "", 0);
+    // The next transaction is the 3,001st: one that is lost, or counted twice, shows.
+    let rules = r#"
+        [[rule]]
+        id = "all-of-them"
+        description = "As many as were stored"
+        when = "count(card, 30d) > 3000"
+        then = "review"
+
+        [[rule]]
+        id = "too-many"
+        description = "More than were stored"
+        when = "count(card, 30d) > 3001"
+        then = "deny"
+    "#;
+    let mut first = Gavel::prepared(broker.url(), STREAM, &[("rules/rules.toml", rules)]);
+    first.wait_ready();
+    first.wait_metric("gavel_stream_reading", "", 1.0);
+    let client = broker.client().await;
+    let context = jetstream::new(client.clone());
+    let load = Command::new(env!("CARGO_BIN_EXE_gavel"))
+        .args(["load", "--nats", broker.url(), "--model", "none", "--json", "--seconds", "6", "--rate", "500"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let storing = tokio::spawn(async move {
+        for number in 0..3_000 {
+            put(&context, "fraud.v1.txn.p1.c_1", transaction(&format!("t-{number}"), 1)).await;
+        }
+    });
+    wait_for("both paths", || {
+        let is_under_way = first.metric("gavel_stream_messages_total", "") > 300.0;
+        (is_under_way && first.metric("gavel_verdicts_total", "") > 800.0).then_some(())
+    });
+    let same = format!("{STREAM}{}", configuration(&first));
+    let folder = Gavel::prepare(&same, &[("rules/rules.toml", rules)]);
+    let second = Gavel::start_in(folder, broker.url(), &["--take-over"]);
+    second.wait_ready();
+    assert!(first.wait_exit().success(), "{}", first.log());
+    storing.await.expect("all are stored");
+
+    let output = load.wait_with_output().expect("it ends");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let count = |key: &str| report[key].as_u64().expect("a count");
+    assert_eq!((count("unanswered"), count("refused")), (0, 0), "{report} {}", second.log());
+    let all = 3_000 + count("answered");
+    wait_for("every verdict", || {
+        let is_read = second.metric("gavel_stream_pending_messages", "") < 0.5;
+        (is_read && second.metric("gavel_stream_in_flight_messages", "") < 0.5).then_some(())
+    });
+    // Both have read a part of the stream.
+    assert!(second.metric("gavel_stream_messages_total", "") > 100.0, "{}", second.log());
+    let verdicts = stored(&client, "FRAUD-VERDICTS").await;
+    let ids: BTreeSet<&str> = verdicts.iter().map(|(_, id, _)| id.as_str()).collect();
+    assert_eq!(ids.len(), verdicts.len(), "some are stored twice");
+    for number in 0..3_000 {
+        assert!(ids.contains(&*format!("p1/c_1/t-{number}")), "the verdict of {number} is not stored");
+    }
+    assert_eq!(ids.len() as u64, all, "{report}");
+    let next = client.request("fraud.v1.score.p1.c_1", transaction("t-3000", 1).into()).await.expect("answered");
+    let next = String::from_utf8_lossy(&next.payload).into_owned();
+    assert!(next.contains(r#""verdict":"review""#), "{next}");
     eprintln!("{report}\n{}", second.log());
 }
 

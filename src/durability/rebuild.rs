@@ -160,7 +160,8 @@ fn look<S: Storage>(
     last: u64,
     see: &mut impl FnMut(u64, &Record<'_>),
 ) -> Result<(), ReplayError> {
-    let first = stream.confirmed_record;
+    // The last that is confirmed as well: it tells whether the stream of verdicts still has what it had.
+    let first = stream.confirmed_record.saturating_sub(1);
     if first >= last {
         return Ok(());
     }

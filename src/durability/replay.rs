@@ -129,6 +129,19 @@ pub fn read<S: Storage>(
     Ok(reader.end())
 }
 
+/// The same for whoever needs no more than the records themselves: files that lie before are not even read.
+pub fn read_late<S: Storage>(
+    storage: &mut S,
+    schema: &AttributeSchema,
+    after_sequence: u64,
+    mut each: impl Each,
+) -> Result<(), ReplayError> {
+    let mut reader = Reader::new(schema);
+    (reader.after_sequence, reader.is_late) = (after_sequence, true);
+    reader.follow(storage, &mut each)?;
+    Ok(())
+}
+
 /// The number in a file's name, if it is one of the journal.
 fn number_of(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX).filter(|_| name.ends_with(SUFFIX))?.get(..20)?.parse().ok()
@@ -166,6 +179,8 @@ pub struct Reader {
     torn_bytes: u64,
     /// The last record that came from a stream.
     streamed_record: u64,
+    /// Whether files that lie before what is asked for are passed over.
+    is_late: bool,
 }
 
 impl Reader {
@@ -183,6 +198,7 @@ impl Reader {
             is_begun: false,
             torn_bytes: 0,
             streamed_record: 0,
+            is_late: false,
         }
     }
 
@@ -206,7 +222,12 @@ impl Reader {
                 _ => {
                     let next = names.get(place + 1).and_then(|next| number_of(next));
                     self.begin(name);
-                    if next.is_some_and(|next| next <= self.after_sequence.saturating_add(1))
+                    let is_before = next.is_some_and(|next| next <= self.after_sequence.saturating_add(1));
+                    if self.is_late && is_before {
+                        self.current = Some((name.clone(), usize::MAX));
+                        continue;
+                    }
+                    if is_before
                         && let Some(known) = self.known.get(name)
                         && is_as_long(storage, known)
                     {

@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use super::{
     batch,
+    copies::Slicer,
     discovery::Discovery,
     handover::{Ask, Latest, Notice, Swapped},
     keeper::Keeper,
@@ -26,6 +27,8 @@ use super::{
     subjects::{Kind, Subjects},
     timetext::TimeText,
 };
+pub use streamed::verdicts_after;
+
 use crate::scoring::{
     refusal::{Refusal, RefusalClass},
     release::Release,
@@ -77,6 +80,8 @@ pub struct Answering {
     handover: succession::Handover,
     /// Whether verdicts carry the identity by which a stream stores each once.
     is_identifying: bool,
+    /// What has the copies of verdicts on requests confirmed, if anything.
+    slicer: Option<Slicer>,
     notebook: Notebook,
 }
 
@@ -130,6 +135,7 @@ impl Answering {
             notices,
             handover: succession::Handover::default(),
             is_identifying: false,
+            slicer: None,
             notebook,
         }
     }
@@ -296,14 +302,27 @@ impl Answering {
         let tier = self.tier(request, now, 0)?;
         let is_measured = self.answered.is_multiple_of(STAGES_EVERY);
         self.answered += 1;
-        let Self { scorer, keeper, voice, pace, tally, metrics, subjects, skew_ms, latest, releases, notebook, .. } =
-            self;
+        let Self {
+            scorer,
+            keeper,
+            voice,
+            pace,
+            tally,
+            metrics,
+            subjects,
+            skew_ms,
+            latest,
+            releases,
+            notebook,
+            slicer,
+            ..
+        } = self;
         let is_identifying = self.is_identifying;
         let mut core = Core { scorer, keeper, subjects, metrics, tally, notebook, skew_ms: *skew_ms, is_identifying };
         let transaction = core.decode(&request.payload, route, now)?;
         let decoded = if is_measured { Instant::now() } else { now.instant };
         let answer = core.apply(&transaction, tier, voice)?;
-        out.append_one(answer.copy);
+        out.append_one(stamped(answer.copy, slicer));
         if !answer.is_repeated {
             latest.keep(&request.payload, route.processor, *releases, core.scorer);
         }
@@ -334,7 +353,9 @@ impl Answering {
         let mut body = std::mem::take(&mut self.voice.body);
         body.clear();
         body.push(b'[');
-        let Self { scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, notebook, .. } = self;
+        let Self {
+            scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, notebook, slicer, ..
+        } = self;
         let is_identifying = self.is_identifying;
         for (place, element) in elements.into_iter().enumerate() {
             if place > 0 {
@@ -344,7 +365,7 @@ impl Answering {
                 Core { scorer, keeper, subjects, metrics, tally, notebook, skew_ms: *skew_ms, is_identifying };
             let answered = match core.decode(element, route, now) {
                 Ok(transaction) => core.apply(&transaction, tier, voice).map(|answer| {
-                    out.append_one(answer.copy);
+                    out.append_one(stamped(answer.copy, slicer));
                     body.extend_from_slice(&answer.body);
                     if !answer.is_repeated {
                         latest.keep(element, route.processor, *releases, core.scorer);
@@ -513,6 +534,15 @@ impl Core<'_> {
             Output::Applied => Err(Refusal::of(RefusalClass::BadInput, "not_scored", "the transaction was not scored")),
         }
     }
+}
+
+/// A copy that the stream of verdicts confirms, where one does.
+fn stamped(copy: Option<OutboundMessage>, slicer: &mut Option<Slicer>) -> Option<OutboundMessage> {
+    let mut copy = copy?;
+    if let Some(slicer) = slicer {
+        slicer.stamp(&mut copy);
+    }
+    Some(copy)
 }
 
 /// The copy of a verdict, for a review desk and whoever else listens.

@@ -95,6 +95,11 @@ pub struct Broker {
     pub events: mpsc::Receiver<Event>,
 }
 
+/// An inbox of the service, told apart by a name.
+pub fn inbox(name: &str) -> String {
+    format!("{INBOX}.{name}")
+}
+
 /// Tries every server once. Files are read anew by each call, so that a renewed one is picked up.
 pub async fn connect(config: &NatsConfig, name: &str) -> Result<Broker, BrokerError> {
     let (happened, events) = mpsc::channel(EVENTS_MAX);

@@ -15,6 +15,9 @@ use crate::durability::position::StreamPosition;
 const CONFIRM_TIMEOUT_MS: i64 = 5_000;
 /// One that was refused, after this long, then after twice as long.
 const RETRY_MS: i64 = 1_000;
+/// A stream knows an identity for two minutes: what was first published longer ago than this may be there and be stored
+/// again, so it is looked up before.
+const DOUBT_MS: i64 = 60_000;
 /// The pauses grow this often.
 const DOUBLINGS_MAX: u32 = 5;
 
@@ -85,6 +88,8 @@ enum State {
         message: OutboundMessage,
         due_ms: i64,
         attempts: u32,
+        /// When it was first published, since it was last known not to be stored.
+        tried_ms: Option<i64>,
     },
     Done {
         is_refused: bool,
@@ -109,7 +114,8 @@ impl Ledger {
             acknowledge: None,
             record,
             is_own: false,
-            state: State::Publishing { message, due_ms: 0, attempts: 0 },
+            // Nobody knows when an earlier process published it.
+            state: State::Publishing { message, due_ms: 0, attempts: 0, tried_ms: Some(i64::MIN) },
         };
         Self { entries: unpublished.into_iter().map(entry).collect(), first: 0, next_due_ms: 0 }
     }
@@ -129,23 +135,22 @@ impl Ledger {
         self.entries.front().map(|entry| entry.origin)
     }
 
-    /// What is to be published, by the identity that keeps it from being stored twice.
-    pub fn unpublished(&self) -> impl Iterator<Item = (u64, &OutboundMessage)> {
-        (self.first..).zip(&self.entries).filter_map(|(token, entry)| match &entry.state {
-            State::Publishing { message, .. } => Some((token, message)),
-            State::Scoring | State::Done { .. } => None,
-        })
-    }
-
     /// Notes a message that goes to the scoring thread; gives its token.
     pub fn take(&mut self, origin: StreamPosition, acknowledge: Option<Subject>) -> u64 {
         self.entries.push_back(Entry { origin, acknowledge, record: 0, is_own: true, state: State::Scoring });
         self.first + self.entries.len() as u64 - 1
     }
 
+    /// What is not done with under the number of a message: the message itself, or another one of before.
+    pub fn held(&self, origin: StreamPosition) -> Option<StreamPosition> {
+        let mut same = self.entries.iter().map(|entry| entry.origin).filter(|held| held.sequence == origin.sequence);
+        let first = same.next()?;
+        Some(if same.any(|held| held == origin) { origin } else { first })
+    }
+
     /// The same message came again, on another connection: its acknowledgement goes elsewhere now.
-    pub fn renew(&mut self, sequence: u64, acknowledge: Option<Subject>) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.origin.sequence == sequence) {
+    pub fn renew(&mut self, origin: StreamPosition, acknowledge: Option<Subject>) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.origin == origin) {
             entry.acknowledge = acknowledge;
         }
     }
@@ -159,11 +164,34 @@ impl Ledger {
         entry.record = settled.record;
         let (state, notice) = match settled.settlement {
             Settlement::Applied => (State::Done { is_refused: false }, None),
-            Settlement::Verdict(message) => (State::Publishing { message, due_ms: 0, attempts: 0 }, None),
+            Settlement::Verdict(message) => {
+                (State::Publishing { message, due_ms: 0, attempts: 0, tried_ms: None }, None)
+            }
             Settlement::Refused(message) => (State::Done { is_refused: true }, Some(message)),
         };
         entry.state = state;
         notice
+    }
+
+    /// Whether something was first published so long ago that it must be looked up before it is published again.
+    pub fn is_doubtful(&self, now_ms: i64) -> bool {
+        let is_doubtful = |entry: &Entry| matches!(&entry.state, State::Publishing { tried_ms: Some(tried_ms), .. } if is_long_ago(*tried_ms, now_ms));
+        self.entries.iter().any(is_doubtful)
+    }
+
+    /// Takes in which verdicts are stored already, by `is_stored`; the others can be published. How many are.
+    pub fn look_up(&mut self, is_stored: impl Fn(&OutboundMessage) -> bool) -> u64 {
+        let mut found = 0;
+        for entry in &mut self.entries {
+            let State::Publishing { message, tried_ms, .. } = &mut entry.state else { continue };
+            if is_stored(message) {
+                found += 1;
+                entry.state = State::Done { is_refused: false };
+            } else {
+                *tried_ms = None;
+            }
+        }
+        found
     }
 
     /// What is to be published now, with its tokens; from now on it waits to be confirmed.
@@ -174,8 +202,9 @@ impl Ledger {
         }
         self.next_due_ms = i64::MAX;
         for (token, entry) in (self.first..).zip(&mut self.entries) {
-            let State::Publishing { message, due_ms, attempts } = &mut entry.state else { continue };
-            if *due_ms <= now_ms {
+            let State::Publishing { message, due_ms, attempts, tried_ms } = &mut entry.state else { continue };
+            if *due_ms <= now_ms && tried_ms.is_none_or(|tried_ms| !is_long_ago(tried_ms, now_ms)) {
+                tried_ms.get_or_insert(now_ms);
                 *due_ms = now_ms.saturating_add(CONFIRM_TIMEOUT_MS << *attempts);
                 *attempts = (*attempts + 1).min(DOUBLINGS_MAX);
                 due.push((token, message.clone()));
@@ -248,6 +277,10 @@ impl Ledger {
     }
 }
 
+fn is_long_ago(tried_ms: i64, now_ms: i64) -> bool {
+    now_ms.saturating_sub(tried_ms) >= DOUBT_MS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,6 +334,8 @@ mod tests {
     fn what_nobody_confirms_is_published_again() {
         let unpublished = |record| Unpublished { record, origin: at(record), message: message("old") };
         let mut ledger = Ledger::new(vec![unpublished(3), unpublished(4)]);
+        assert_eq!((ledger.is_doubtful(0), due(&mut ledger, 0)), (true, vec![]));
+        assert_eq!(ledger.look_up(|_| false), 0);
         let third = taken(&mut ledger, 9);
         ledger.settle(Settled { token: third, record: 5, settlement: Settlement::Verdict(message("new")) });
         assert_eq!(due(&mut ledger, 0), [0, 1, 2]);
@@ -311,10 +346,33 @@ mod tests {
         assert_eq!(due(&mut ledger, 5_000), [0]);
         ledger.reconnect();
         assert_eq!(due(&mut ledger, 5_001), [0, 2]);
-        ledger.renew(9, Some("elsewhere".into()));
+        // A stream that was made anew has another message of that number.
+        let other = StreamPosition { sequence: 9, stored_ms: 1 };
+        assert_eq!((ledger.held(at(9)), ledger.held(other), ledger.held(at(8))), (Some(at(9)), Some(at(9)), None));
+        ledger.renew(other, Some("nowhere".into()));
+        ledger.renew(at(9), Some("elsewhere".into()));
         ledger.confirm_all(2);
         let done = ledger.advance();
         assert_eq!((done.record, done.settled, ledger.is_empty()), (5, 1, true));
         assert_eq!(said(&done), ["ack elsewhere"]);
+    }
+
+    /// A stream that had no leader for minutes may have stored a verdict before and know its identity no more.
+    #[test]
+    fn what_was_published_long_ago_is_looked_up_before_it_is_published_again() {
+        let mut ledger = Ledger::default();
+        for (sequence, text) in [(1, "stored"), (2, "missing")] {
+            let token = taken(&mut ledger, sequence);
+            ledger.settle(Settled { token, record: sequence, settlement: Settlement::Verdict(message(text)) });
+        }
+        assert_eq!(due(&mut ledger, 1_000), [0, 1]);
+        ledger.reconnect();
+        assert_eq!((due(&mut ledger, 50_000), ledger.is_doubtful(60_999)), (vec![0, 1], false));
+        ledger.reconnect();
+        assert_eq!((due(&mut ledger, 61_000), ledger.is_doubtful(61_000)), (vec![], true));
+        assert_eq!(ledger.look_up(|message| message.subject.as_str() == "stored"), 1);
+        assert_eq!((ledger.advance().record, ledger.is_doubtful(200_000)), (1, false));
+        ledger.reconnect();
+        assert_eq!(due(&mut ledger, 200_000), [1]);
     }
 }

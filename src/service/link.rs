@@ -8,11 +8,17 @@ use std::sync::{
 use async_nats::Message;
 use tokio::sync::{mpsc, oneshot};
 
-use super::ledger::{Settled, Unpublished};
+use super::{
+    copies::Slice,
+    ledger::{Settled, Unpublished},
+};
 use crate::durability::position::StreamPosition;
 
 /// Messages that may wait for the scoring thread: some milliseconds of its work.
 const WAITING_MAX: usize = 256;
+
+/// Slices of copies that may wait for the reader.
+const SLICES_MAX: usize = 16;
 
 /// A message of the stream. It has no `Debug`: it holds card data.
 pub struct Streamed {
@@ -31,6 +37,18 @@ pub struct Begin {
     pub taken: Option<StreamPosition>,
     /// Verdicts that may not have left it, oldest first.
     pub unpublished: Vec<Unpublished>,
+    /// The last verdict before these, which is known to be published.
+    pub published: Option<Published>,
+}
+
+/// A verdict of the stream that an earlier process knew to be stored.
+pub struct Published {
+    /// The record that holds its transaction.
+    pub record: u64,
+    /// What the stream of verdicts knows it by.
+    pub identity: String,
+    /// When the transaction was stored, in Unix milliseconds.
+    pub stored_ms: i64,
 }
 
 #[derive(Default)]
@@ -44,6 +62,7 @@ pub struct StreamLink {
     /// What waits for it.
     pub inlet: mpsc::Receiver<Streamed>,
     settled: mpsc::UnboundedSender<Settled>,
+    slices: mpsc::Sender<Slice>,
     begin: Option<oneshot::Sender<Begin>>,
     progress: Arc<Progress>,
     handed: u64,
@@ -55,6 +74,8 @@ pub struct ReaderLink {
     pub outlet: mpsc::Sender<Streamed>,
     /// What came of it. As many as were handed over and are not done with, which is bounded.
     pub settled: mpsc::UnboundedReceiver<Settled>,
+    /// The copies of verdicts on requests, slice by slice.
+    pub slices: mpsc::Receiver<Slice>,
     /// Where to begin.
     pub begin: oneshot::Receiver<Begin>,
     progress: Arc<Progress>,
@@ -64,10 +85,11 @@ pub struct ReaderLink {
 pub fn link() -> (StreamLink, ReaderLink) {
     let (outlet, inlet) = mpsc::channel(WAITING_MAX);
     let (settled, settlements) = mpsc::unbounded_channel();
+    let (slices, ended) = mpsc::channel(SLICES_MAX);
     let (begin, begun) = oneshot::channel();
     let progress = Arc::new(Progress::default());
-    let link = StreamLink { inlet, settled, begin: Some(begin), progress: progress.clone(), handed: 0 };
-    (link, ReaderLink { outlet, settled: settlements, begin: begun, progress })
+    let link = StreamLink { inlet, settled, slices, begin: Some(begin), progress: progress.clone(), handed: 0 };
+    (link, ReaderLink { outlet, settled: settlements, slices: ended, begin: begun, progress })
 }
 
 impl StreamLink {
@@ -81,6 +103,15 @@ impl StreamLink {
     pub fn settle(&mut self, settled: Settled) {
         self.handed += 1;
         let _ = self.settled.send(settled);
+    }
+
+    /// Hands over a slice of the copies; while nobody takes them it goes on.
+    pub fn end_slice(&mut self, end: impl FnOnce() -> Option<Slice>) {
+        if let Ok(permit) = self.slices.try_reserve()
+            && let Some(slice) = end()
+        {
+            permit.send(slice);
+        }
     }
 
     /// The record up to which all verdicts are known to be published.

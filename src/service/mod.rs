@@ -3,7 +3,9 @@
 pub mod broker;
 mod priority;
 pub mod subjects;
+pub mod place;
 pub mod ledger;
+pub mod copies;
 pub mod link;
 pub mod outbox;
 pub mod queue;

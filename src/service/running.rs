@@ -10,6 +10,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::{
     answering::Answering,
+    broker,
     discovery::Discovery,
     handover::Latest,
     http,
@@ -87,6 +88,7 @@ impl Service {
         let metrics = Arc::new(Metrics::new()?);
         let subjects = Subjects::new(config.subjects.clone());
         let id = format!("{:016x}", rand::random::<u64>());
+        let inbox = broker::inbox(&id);
         let discovery = Discovery::new(id, jiff::Timestamp::now().to_string(), &subjects);
         let keeper = Keeper::open(&config.durability, metrics.clone(), takes_over)?;
         let serving = Serving::new(config, &release);
@@ -103,11 +105,15 @@ impl Service {
         let (stream, readers_end) = config.stream.is_enabled.then(link::link).unzip();
         if stream.is_some() {
             answering.identify_verdicts();
+            // Without a journal, or a stream to hold them, nothing could be published again.
+            if config.durability.dir.is_some() && config.stream.verdicts.is_some() {
+                answering.confirm_copies(inbox.clone());
+            }
         }
         let worker =
             Worker::start(config.nats.clone(), answering, metrics.clone(), stream).map_err(ServiceError::Thread)?;
         let reader = readers_end.map(|link| {
-            let reader = Reader::new(config, subjects, link, worker.commands(), metrics.clone());
+            let reader = Reader::new(config, (subjects, inbox), link, worker.commands(), metrics.clone());
             tokio::spawn(reader.run())
         });
         let upkeep = Upkeep::start(&config.durability, release, metrics.clone(), worker.commands())?;

@@ -350,8 +350,9 @@ impl Session<'_> {
             self.watch_connection();
             let waiting = self.published.saturating_sub(self.written());
             let now_ms = self.work.now_ms();
-            if let Some(stream) = &self.work.stream {
+            if let Some(stream) = &mut self.work.stream {
                 self.work.answering.confirm(stream.confirmed_record());
+                stream.end_slice(|| self.work.answering.end_slice(Clock::read().moment().unix_ms));
             }
             self.work.answering.tick(now_ms, &mut self.work.outbox);
             self.work.is_draining |= self.work.answering.hand_over(Instant::now());

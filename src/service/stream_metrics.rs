@@ -18,6 +18,12 @@ pub struct StreamMetrics {
     pub restarts: IntCounter,
     /// Messages that were gone before they were read.
     pub lost: IntCounter,
+    /// Times that the stream lacked what had been taken from it.
+    pub forgotten: IntCounter,
+    /// Times that the stream of verdicts lacked what it had stored.
+    pub verdicts_forgotten: IntCounter,
+    /// Verdicts published from the journal because that stream lacked them.
+    pub recalled: IntCounter,
     /// Attempts to publish a verdict that failed.
     pub publish_failures: IntCounter,
     /// Verdicts published again after a restart.
@@ -53,6 +59,18 @@ impl StreamMetrics {
             sequence: gauge("gavel_stream_sequence", "Number of the last message taken off the stream.")?,
             restarts: counter("gavel_stream_restarts_total", "Times that reading the stream began anew.")?,
             lost: counter("gavel_stream_lost_total", "Messages that had left the stream before they were read.")?,
+            forgotten: counter(
+                "gavel_stream_forgotten_total",
+                "Times that the stream was found without messages that had been taken from it.",
+            )?,
+            verdicts_forgotten: counter(
+                "gavel_stream_verdicts_forgotten_total",
+                "Times that the stream of verdicts was found without verdicts that it had stored.",
+            )?,
+            recalled: counter(
+                "gavel_stream_recalled_total",
+                "Verdicts published from the journal because the stream of verdicts lacked them.",
+            )?,
             publish_failures: counter(
                 "gavel_stream_publish_failures_total",
                 "Attempts to publish a verdict of the stream path that were not confirmed.",

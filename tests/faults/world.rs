@@ -1,8 +1,11 @@
 //! A processor, a broker that loses, repeats, delays and reorders, and the real answering and journal over a simulated
 //! disk: one seed, one run. Time is a number here; nothing waits.
 
+mod ending;
+mod streaming;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -13,14 +16,8 @@ use gavel::{
     durability::{
         journal::JournalSettings,
         rebuild::{Rebuild, TakeError, take},
-        record::Record,
-        replay::{self, Found},
     },
-    scoring::{
-        money::Currency,
-        scorer::{Input, Output, Scorer},
-        settings::Settings,
-    },
+    scoring::scorer::Scorer,
     service::{
         answering::{Answering, Moment},
         discovery::Discovery,
@@ -38,8 +35,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     disk::Disk,
-    rebuilt::{past_before, rebuilt, release, state_of},
+    rebuilt::{rebuilt, release},
+    summary::Summary,
 };
+use streaming::Streaming;
 
 /// When the first transaction happens, in Unix milliseconds.
 const START_MS: i64 = 1_532_513_730_000;
@@ -52,6 +51,9 @@ const SNAPSHOTS_KEPT: usize = 2;
 struct Wish {
     kind: Kind,
     subject: String,
+    /// The subject by which it goes to the stream, if it does.
+    streamed: Option<String>,
+    is_acknowledged: bool,
     payload: String,
     /// Sent again then, unless it is answered.
     due_ms: i64,
@@ -107,18 +109,7 @@ pub(crate) struct World {
     snapshots: u64,
     /// Snapshots that were of no use when they were needed.
     fallbacks: u64,
-}
-
-/// What a run was like, for a summary over many.
-#[derive(Default)]
-pub(crate) struct Summary {
-    pub(crate) records: u64,
-    pub(crate) crashes: u64,
-    pub(crate) power_cuts: u64,
-    pub(crate) refused: u64,
-    pub(crate) refills: u64,
-    pub(crate) snapshots: u64,
-    pub(crate) fallbacks: u64,
+    streaming: Option<Streaming>,
 }
 
 impl World {
@@ -156,6 +147,7 @@ impl World {
             refills: 0,
             snapshots: 0,
             fallbacks: 0,
+            streaming: None,
             random: random.clone(),
         };
         let count = random.random_range(20..200);
@@ -164,6 +156,15 @@ impl World {
             world.wishes.push(wish);
         }
         world.random = random;
+        world
+    }
+
+    /// The same with a stream, by which a part of everything comes.
+    pub(crate) fn with_stream(seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        let mut streaming = Streaming::new(seed ^ 0x57ea);
+        streaming.choose(&mut world.wishes);
+        world.streaming = Some(streaming);
         world
     }
 
@@ -206,17 +207,30 @@ impl World {
                 (format!("fraud.v1.score.p.c_{card}"), body)
             }
         };
-        Wish { kind, subject, payload, due_ms, deliveries: 0, answer: None, answered_before: 0 }
+        Wish {
+            kind,
+            subject,
+            streamed: None,
+            is_acknowledged: false,
+            payload,
+            due_ms,
+            deliveries: 0,
+            answer: None,
+            answered_before: 0,
+        }
     }
 
     /// Runs to the end and checks what must be true. A failure names its seed.
     pub(crate) fn run(mut self) -> Summary {
         let mut refused = 0;
-        while self.wishes.iter().any(|wish| wish.answer.is_none()) {
+        while !self.is_done() {
             assert!(self.now_ms < END_MS, "seed {}: it is stuck", self.seed);
             self.now_ms += 1;
             self.disk.advance(self.now_ms);
             self.misfortune();
+            if let Some(streaming) = &mut self.streaming {
+                streaming.misfortune(self.now_ms);
+            }
             self.send();
             self.serve();
             refused += self.take();
@@ -230,6 +244,7 @@ impl World {
         self.disk.kill();
         let records = self.check();
         let (crashes, power_cuts) = (self.crashes.into(), self.power_cuts.into());
+        let seen = self.streaming.as_ref().map(Streaming::seen).unwrap_or_default();
         Summary {
             records,
             crashes,
@@ -238,7 +253,15 @@ impl World {
             refills: self.refills,
             snapshots: self.snapshots,
             fallbacks: self.fallbacks,
+            forgotten: seen.forgotten,
+            noticed: seen.noticed,
+            recalled: seen.recalled,
         }
+    }
+
+    fn is_done(&self) -> bool {
+        self.wishes.iter().all(|wish| wish.answer.is_some())
+            && self.streaming.as_ref().is_none_or(|streaming| streaming.is_quiet(self.now_ms))
     }
 
     fn misfortune(&mut self) {
@@ -355,6 +378,9 @@ impl World {
 
     fn crash(&mut self) {
         self.refill = None;
+        if let Some(streaming) = &mut self.streaming {
+            streaming.end_reader();
+        }
         if self.service.take().is_some() {
             self.crashes += 1;
         }
@@ -363,12 +389,22 @@ impl World {
 
     /// The processor sends what is due, again if need be; the broker does what it does.
     fn send(&mut self) {
-        let Self { random, wishes, now_ms, to_service, sent, .. } = self;
+        let may_drop = self.may_drop();
+        let Self { random, wishes, now_ms, to_service, sent, streaming, .. } = self;
         for (number, wish) in wishes.iter_mut().enumerate() {
             if wish.answer.is_some() || wish.due_ms > *now_ms {
                 continue;
             }
             wish.due_ms = *now_ms + random.random_range(100..400);
+            if let (Some(subject), Some(streaming)) = (&wish.streamed, streaming.as_mut()) {
+                // What is acknowledged is sent again only if the broker forgot it, or its record may have been dropped.
+                if may_drop || !wish.is_acknowledged || !streaming.holds(number) {
+                    wish.is_acknowledged = streaming.store(*now_ms, number, (subject, &wish.payload));
+                    // Of an outcome nothing more is said.
+                    wish.answer = (wish.is_acknowledged && wish.kind != Kind::Score).then(Vec::new);
+                }
+                continue;
+            }
             let copies = [0, 1, 1, 1, 1, 1, 1, 1, 1, 2][random.random_range(0..10)];
             for _ in 0..copies {
                 let arrival_ms = *now_ms + random.random_range(0..60);
@@ -388,8 +424,17 @@ impl World {
         let kept = (Latest::new(0), mpsc::channel().0, Notebook::off());
         let scorer = Scorer::new(release(self.limit));
         let mut answering = Answering::new(scorer, keeper, subjects, i64::MAX / 4, metrics, discovery, kept);
-        let read = answering.recover(self.now_ms);
-        assert_eq!(read.err(), None, "seed {}", self.seed);
+        let begin = match answering.recover(self.now_ms) {
+            Ok(begin) => begin,
+            Err(error) => panic!("seed {}: {error}", self.seed),
+        };
+        if let Some(streaming) = &mut self.streaming {
+            answering.identify_verdicts();
+            answering.confirm_copies("inbox".into());
+            streaming.begin(begin);
+            // The first slice begins before anything is answered.
+            streaming.end_slice(&mut answering, self.now_ms);
+        }
         Service { answering, outbox: Outbox::default() }
     }
 
@@ -416,6 +461,11 @@ impl World {
             let received = Received { kind: wish.kind, message, arrived: instant };
             service.answering.answer(&received, now, &mut service.outbox);
         }
+        if let Some(streaming) = &mut self.streaming {
+            let Service { answering, outbox } = service;
+            let subjects = answering.subjects().clone();
+            streaming.step((answering, outbox), (self.now_ms, now), (&self.disk, &subjects));
+        }
         if self.refill.is_some() && self.random.random_bool(0.02) {
             self.end_refill();
         }
@@ -427,12 +477,26 @@ impl World {
             return;
         }
         service.answering.commit(self.now_ms, &mut service.outbox);
+        if let Some(reader) = self.streaming.as_ref().and_then(|streaming| streaming.reader.as_ref()) {
+            service.answering.confirm(reader.confirmed_record());
+        }
+        if self.now_ms % 10 == 0
+            && let Some(streaming) = &mut self.streaming
+        {
+            streaming.end_slice(&mut service.answering, self.now_ms);
+        }
         if self.now_ms % 100 == 0 {
             service.answering.tick(self.now_ms, &mut service.outbox);
             service.answering.flush(0, 0);
         }
         let said = service.outbox.exchange(Vec::new());
         for message in said {
+            if let Some(streaming) =
+                self.streaming.as_mut().filter(|_| message.subject.starts_with("fraud.v1.verdict."))
+            {
+                streaming.copy(&message, self.now_ms);
+                continue;
+            }
             let Some(number) = message.subject.strip_prefix("r.").and_then(|number| number.parse().ok()) else {
                 continue;
             };
@@ -454,6 +518,10 @@ impl World {
         let arrived = std::mem::replace(&mut self.to_processor, later);
         let mut refused = 0;
         let is_lossless = self.power_cuts == 0 && !self.may_drop();
+        for (number, body) in self.streaming.as_mut().map(Streaming::take_verdicts).unwrap_or_default() {
+            let wish = &mut self.wishes[number];
+            (wish.answer, wish.answered_before) = (Some(body), self.power_cuts);
+        }
         for Reply { wish: number, body, is_refusal, power_cuts } in arrived.into_values() {
             let text = String::from_utf8_lossy(&body).into_owned();
             if text.contains("not_durable") {
@@ -479,101 +547,6 @@ impl World {
     /// went after a sync that failed.
     fn may_drop(&self) -> bool {
         self.disk_failed && (self.settings.on_failure == OnFailure::Continue || self.power_cuts > 0)
-    }
-
-    /// What the journal holds at the end against what was said, and against a twin that never crashed.
-    fn check(&mut self) -> u64 {
-        let seed = self.seed;
-        let mut twin = Scorer::new(release(4));
-        let schema = twin.release().settings.schema.clone();
-        let mut answers: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        let mut disk = self.disk.copy();
-        let may_drop = self.may_drop();
-        let mut mismatch: Option<String> = None;
-        let mut versions = BTreeMap::new();
-        for limit in 2..8 {
-            versions.insert(release(limit).versions.rules.clone(), limit);
-        }
-        let found = replay::read(&mut disk, &schema, 0, |number, record, _| {
-            match &record {
-                Record::Transaction(answered) => {
-                    let (transaction, tier) = (&answered.transaction, answered.tier);
-                    match twin.apply(Input::Transaction { transaction, tier }) {
-                        Output::Verdict { .. } if may_drop => {}
-                        Output::Verdict { body, .. } => {
-                            let text = String::from_utf8_lossy;
-                            if body != answered.body {
-                                let found =
-                                    format!("{} is not what the twin says: {}", text(&answered.body), text(body));
-                                mismatch.get_or_insert(found);
-                            }
-                        }
-                        _ => panic!("seed {seed}: {} is in the journal twice", transaction.id),
-                    }
-                    answers.insert(transaction.id.clone().into_owned(), answered.body.clone());
-                }
-                Record::Outcome(outcome) => drop(twin.apply(Input::Outcome(outcome))),
-                Record::Label(label) => drop(twin.apply(Input::Label(label))),
-                Record::ListChange(change) => drop(twin.apply(Input::ListChange(change))),
-                Record::Mark(_) => {}
-                Record::Refill => {
-                    let limit = versions[&twin.release().versions.rules];
-                    let mut past = past_before(self.disk.copy(), release(limit), number.unwrap_or_default());
-                    twin.apply(Input::Refill(&mut past));
-                }
-                Record::Release(note) => {
-                    if twin.release().versions.rules != note.rules {
-                        drop(twin.apply(Input::Reload(Box::new(release(versions[&note.rules])))));
-                    }
-                }
-            }
-            true
-        });
-        let found = found.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        assert!(found.damage.is_empty() && found.unreadable == 0, "seed {seed}: {found:?}");
-        // A power cut may take what was not synced out of the middle, where one file follows another; that is told.
-        if !may_drop && self.power_cuts == 0 {
-            assert_eq!(found.lost, 0, "seed {seed}: {found:?}");
-        }
-        assert!(mismatch.is_none() || found.lost > 0, "seed {seed}: {mismatch:?}");
-        self.compare_rebuilt();
-        // A reload has them look for what has expired at another moment, which no answer shows.
-        if found.lost == 0 && !may_drop && self.reloads == 0 {
-            let is_same = rebuilt(self.disk.copy(), self.limit).state == state_of(&twin);
-            assert!(is_same, "seed {seed}: windows differ from those of a twin that never crashed");
-        }
-        // Nothing that was said is lost, but to a power cut within the interval, or where it was told to go on without.
-        for (number, wish) in self.wishes.iter().enumerate() {
-            let (Kind::Score, Some(answer)) = (wish.kind, &wish.answer) else { continue };
-            let is_safe =
-                !self.may_drop() && (self.settings.sync_interval_ms == 0 || wish.answered_before == self.power_cuts);
-            let kept = answers.get(&format!("t-{number}"));
-            if is_safe || kept.is_some() && self.power_cuts == 0 && !self.may_drop() {
-                let text = kept.map(|body| String::from_utf8_lossy(body).into_owned());
-                assert_eq!(text.as_deref(), Some(&*String::from_utf8_lossy(answer)), "seed {seed}: {number}");
-            }
-        }
-        self.rot(&found, &answers);
-        found.records
-    }
-
-    /// A bit turns over: what is read then is a part of what was written, and what is missing is told.
-    fn rot(&self, before: &Found, answers: &BTreeMap<String, Vec<u8>>) {
-        let mut disk = self.disk.copy();
-        disk.rot("journal-");
-        let schema = Settings::default_for(Currency::from_code("EUR").expect("EUR")).schema;
-        let mut ids = BTreeSet::new();
-        let read = replay::read(&mut disk, &schema, 0, |_, record, _| {
-            if let Record::Transaction(answered) = &record {
-                let id = answered.transaction.id.clone().into_owned();
-                assert_eq!(answers.get(&id), Some(&answered.body), "seed {}: {id} rotted unseen", self.seed);
-                ids.insert(id);
-            }
-            true
-        });
-        let after = read.unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
-        let is_told = !after.is_whole() || after.torn_bytes > before.torn_bytes;
-        assert!(after.records == before.records || is_told, "seed {}: {after:?}", self.seed);
     }
 }
 

@@ -3,7 +3,9 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+pub mod old;
 pub mod purchases;
+pub mod streams;
 
 use std::{
     fs,

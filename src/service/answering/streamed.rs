@@ -7,16 +7,22 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue, message::OutboundMessage};
 
 use super::{Answering, Core, Moment, Voice, applied, copy_of, error_headers};
 use crate::{
-    durability::record::{Answered, Record},
+    durability::{
+        record::{Answered, Reading, Record},
+        replay::{self, ReplayError},
+        storage::Storage,
+    },
     scoring::{
+        field::AttributeSchema,
         refusal::Refusal,
         scorer::Input,
         verdict::Tier,
         wire::{Route, decode_label, decode_outcome},
     },
     service::{
+        copies::{Slice, Slicer},
         ledger::{Settled, Settlement, Unpublished},
-        link::{Begin, Streamed},
+        link::{Begin, Published, Streamed},
         outbox::Outbox,
         subjects::{StreamKind, Subjects},
     },
@@ -38,7 +44,8 @@ pub(super) fn unpublished_of(
     match input {
         Record::Transaction(answered) => unpublished.extend(again(subjects, record, answered, voice)),
         Record::Mark(mark) => {
-            while unpublished.front().is_some_and(|first| first.record <= mark.confirmed_record) {
+            // The last that is published stays: it tells whether the stream of verdicts still has it.
+            while unpublished.get(1).is_some_and(|next| next.record <= mark.confirmed_record) {
                 unpublished.pop_front();
             }
         }
@@ -50,6 +57,17 @@ impl Answering {
     /// Gives every verdict the identity that keeps a stream from storing it twice.
     pub fn identify_verdicts(&mut self) {
         self.is_identifying = true;
+    }
+
+    /// Has the stream of verdicts confirm the copies of verdicts on requests, below an inbox.
+    pub fn confirm_copies(&mut self, inbox: String) {
+        self.slicer = Some(Slicer::new(inbox));
+    }
+
+    /// Ends a slice of the copies, if they are confirmed.
+    pub fn end_slice(&mut self, now_unix_ms: i64) -> Option<Slice> {
+        let last = self.keeper.next_record().checked_sub(1)?;
+        self.slicer.as_mut()?.end(last, now_unix_ms)
     }
 
     /// Whether messages of the stream have to wait, because what they change could not be written.
@@ -77,8 +95,14 @@ impl Answering {
     pub(super) fn begin_of(&self, mut unpublished: VecDeque<Unpublished>) -> Begin {
         // A file's preamble may tell more than the records that are left.
         let mark = self.keeper.mark();
-        unpublished.retain(|unpublished| unpublished.record > mark.confirmed_record);
-        Begin { taken: mark.taken, unpublished: unpublished.into() }
+        let mut published = None;
+        while unpublished.front().is_some_and(|first| first.record <= mark.confirmed_record) {
+            published = unpublished.pop_front().and_then(|Unpublished { record, origin, message }| {
+                let identity = message.headers?.get(MESSAGE_ID)?.as_str().to_owned();
+                Some(Published { record, identity, stored_ms: origin.stored_ms })
+            });
+        }
+        Begin { taken: mark.taken, unpublished: unpublished.into(), published }
     }
 
     /// Takes in a message of the stream, and says what came of it.
@@ -140,6 +164,26 @@ impl Answering {
         self.tally.applied(&self.metrics, kind.name());
         Ok((0, Settlement::Applied))
     }
+}
+
+/// Shows every verdict after a record as it was published or was about to be, with its record and the time at which the
+/// stream stored its transaction, if it came from one.
+pub fn verdicts_after<S: Storage>(
+    storage: &mut S,
+    subjects: &Subjects,
+    after: u64,
+    mut each: impl FnMut(u64, Option<i64>, OutboundMessage) -> bool,
+) -> Result<(), ReplayError> {
+    let mut voice = Voice::default();
+    // Attributes are no part of what is published.
+    replay::read_late(storage, &AttributeSchema::default(), after, |record: Option<u64>, input, _: Option<&Reading>| {
+        let (Some(record), Record::Transaction(answered)) = (record.filter(|record| *record > after), &input) else {
+            return true;
+        };
+        let Answered { transaction, decision, body, origin, .. } = &**answered;
+        let message = copy_of(subjects, transaction, *decision, (body.clone().into(), true), &mut voice);
+        each(record, origin.map(|origin| origin.stored_ms), message)
+    })
 }
 
 /// The verdict of a transaction of the stream, as it was published or was about to be.

@@ -2,24 +2,24 @@
 //! nothing, and requests never wait for it.
 
 mod setup;
+mod recall;
 mod reading;
 
-use std::{sync::Arc, time::Instant};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use tokio::sync::mpsc;
 
 use super::{
     broker::{self, BrokerError},
+    copies::{Bookmarks, Outstanding},
     ledger::Ledger,
-    link::{Begin, ReaderLink},
+    link::{Begin, Published, ReaderLink},
     metrics::Metrics,
+    place::Place,
     session::Command,
     subjects::Subjects,
 };
-use crate::{
-    config::{Config, NatsConfig, StreamConfig},
-    durability::position::StreamPosition,
-};
+use crate::config::{Config, NatsConfig, StreamConfig};
 use setup::SetupError;
 
 /// Why reading ended.
@@ -47,14 +47,23 @@ pub struct Reader {
     nats: NatsConfig,
     config: StreamConfig,
     subjects: Subjects,
+    /// Below it verdicts are confirmed.
+    inbox: String,
+    /// Where the journal is, if there is one.
+    dir: Option<PathBuf>,
     link: ReaderLink,
     commands: mpsc::Sender<Command>,
     metrics: Arc<Metrics>,
     ledger: Ledger,
-    /// The last message that was handed to the scoring thread.
-    taken: Option<StreamPosition>,
-    /// Whether what a crash may have kept back has been looked up.
-    is_looked_up: bool,
+    place: Place,
+    copies: Outstanding,
+    bookmarks: Bookmarks,
+    /// The last verdict that an earlier process knew to be stored.
+    published: Option<Published>,
+    /// The record up to which the verdicts of the stream are stored.
+    done_record: u64,
+    /// The highest number that the stream of verdicts gave to one.
+    confirmed_number: u64,
     /// Whether it has ever read.
     has_read: bool,
     /// Whether it has read since it last began.
@@ -66,7 +75,7 @@ impl Reader {
     /// A reader that begins once the journal is read.
     pub fn new(
         config: &Config,
-        subjects: Subjects,
+        (subjects, inbox): (Subjects, String),
         link: ReaderLink,
         commands: mpsc::Sender<Command>,
         metrics: Arc<Metrics>,
@@ -75,12 +84,18 @@ impl Reader {
             nats: config.nats.clone(),
             config: config.stream.clone(),
             subjects,
+            inbox,
+            dir: config.durability.dir.clone(),
             link,
             commands,
             metrics,
             ledger: Ledger::default(),
-            taken: None,
-            is_looked_up: false,
+            place: Place::default(),
+            copies: Outstanding::default(),
+            bookmarks: Bookmarks::default(),
+            published: None,
+            done_record: 0,
+            confirmed_number: 0,
             has_read: false,
             is_reading: false,
             started: Instant::now(),
@@ -89,10 +104,10 @@ impl Reader {
 
     /// Reads until the service ends.
     pub async fn run(mut self) {
-        let Ok(Begin { taken, unpublished }) = (&mut self.link.begin).await else { return };
+        let Ok(Begin { taken, unpublished, published }) = (&mut self.link.begin).await else { return };
         self.metrics.stream.republished.inc_by(unpublished.len() as u64);
-        self.is_looked_up = unpublished.is_empty();
-        self.taken = taken;
+        self.place = Place::new(taken);
+        self.published = published;
         self.ledger = Ledger::new(unpublished);
         let (mut attempt, mut told) = (1, String::new());
         loop {

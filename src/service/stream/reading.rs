@@ -1,30 +1,40 @@
 //! One connection's life: set up, take, publish what came of it, acknowledge. It keeps the order of the stream, and
 //! gives up at the first doubt about it.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::{
     Client, Event, Message, Subscriber, jetstream,
-    jetstream::{consumer::PullConsumer, message::AckKind},
+    jetstream::{consumer::PullConsumer, message::AckKind, stream},
     message::OutboundMessage,
 };
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde::Deserialize;
 use tokio::{
     sync::mpsc,
+    task::JoinHandle,
     time::{MissedTickBehavior, interval},
 };
 
 use super::{
     Reader, ReadingError,
-    setup::{self, Start},
+    recall::{Recall, Recalled, identity},
+    setup::{self, SetupError, Start},
 };
 use crate::{
     durability::position::StreamPosition,
     service::{
         broker::{self, Broker},
+        copies::{self, Bookmark},
         link::Streamed,
         metrics::Metrics,
+        place::{Place, Sighting},
     },
 };
 
@@ -40,6 +50,8 @@ const PULL_EXPIRES: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(200);
 /// The lag is asked for once in so many ticks.
 const LAG_TICKS: u32 = 10;
+/// How long it rests after copies were published from the journal.
+const RECALL_REST_MS: i64 = 1_000;
 /// Settlements and confirmations taken in before the next look at anything else.
 const TOGETHER: usize = 256;
 
@@ -48,15 +60,21 @@ struct Line {
     client: Client,
     events: mpsc::Receiver<Event>,
     confirmations: Subscriber,
-    inbox: String,
+    /// What comes back of looking where the stream of verdicts ends.
+    bookmarked: (mpsc::Sender<Bookmark>, mpsc::Receiver<Bookmark>),
+    /// What publishes again what the stream of verdicts lacks, if there is a journal; as it goes on, and from when on.
+    recall: Option<Recall>,
+    recalling: Option<(u64, JoinHandle<Result<Recalled, SetupError>>)>,
+    recall_from_ms: i64,
     /// The stream that must confirm verdicts; without one it is the broker that has taken them.
     verdicts: Option<String>,
+    transactions: stream::Stream,
+    /// Whether the stream was seen to have given out fewer numbers than were taken from it.
+    has_forgotten: Arc<AtomicBool>,
     consumer: PullConsumer,
     messages: jetstream::consumer::pull::Stream,
     /// The number that the next message has for this consumer.
     next_delivery: u64,
-    /// Messages up to this one are known already.
-    known: u64,
     /// What is to be handed over next.
     next: Option<(StreamPosition, Message)>,
 }
@@ -89,8 +107,8 @@ impl Reader {
 
     async fn set_up(&mut self, client: Client) -> Result<Line, ReadingError> {
         let broken = |error: &dyn std::fmt::Display| ReadingError::Broken(error.to_string());
-        let inbox = client.new_inbox();
-        let confirmations = client.subscribe(format!("{inbox}.*")).await.map_err(|error| broken(&error))?;
+        setup::recent(&client)?;
+        let confirmations = client.subscribe(format!("{}.*", self.inbox)).await.map_err(|error| broken(&error))?;
         let context = jetstream::new(client.clone());
         let (transactions, verdicts) = setup::streams(&context, &self.config, &self.subjects).await?;
         let captured = setup::captured_requests(&context, &self.subjects).await?;
@@ -99,25 +117,30 @@ impl Reader {
             let captured = captured.join(", ");
             tracing::error!(captured, "a stream captures requests: who asks there gets its word instead of a verdict");
         }
-        if !self.is_looked_up
-            && let (Some(verdicts), Some(oldest)) = (&verdicts, self.ledger.oldest())
-        {
-            let stored = setup::stored_since(verdicts, oldest.stored_ms).await?;
-            let identity = |message: &OutboundMessage| {
-                let headers = message.headers.as_ref()?;
-                Some(headers.get(async_nats::header::NATS_MESSAGE_ID)?.as_str().to_owned())
-            };
-            let is_there = |message| identity(message).is_some_and(|identity| stored.contains(&identity));
-            let there: Vec<u64> =
-                self.ledger.unpublished().filter(|(_, message)| is_there(message)).map(|(token, _)| token).collect();
-            tracing::info!(unconfirmed = self.ledger.len(), stored = there.len(), "looked up verdicts of before");
-            for token in there {
-                self.ledger.confirm(token);
+        if self.ledger.is_doubtful(self.now_ms()) {
+            if let (Some(verdicts), Some(oldest)) = (&verdicts, self.ledger.oldest()) {
+                let (stored, unconfirmed) = (setup::stored_since(verdicts, oldest.stored_ms).await?, self.ledger.len());
+                let found = self.ledger.look_up(|message| identity(message).is_some_and(|id| stored.contains(id)));
+                tracing::info!(unconfirmed, stored = found, "looked up verdicts of before");
+            } else {
+                self.ledger.look_up(|_| false);
             }
         }
-        self.is_looked_up = true;
-        let start = setup::start(&transactions, &self.config, self.taken, self.ledger.oldest()).await?;
-        let Start { policy, is_same_stream, lost } = start;
+        let recall = match (&verdicts, &self.dir) {
+            (Some(verdicts), Some(dir)) => {
+                let (dir, subjects, verdicts) = (dir.clone(), self.subjects.clone(), verdicts.clone());
+                Some(Recall { context: context.clone(), verdicts, dir, subjects })
+            }
+            _ => None,
+        };
+        if let Some(recall) = &recall {
+            self.recall_forgotten(recall).await?;
+        }
+        let start = setup::start(&transactions, &self.config, &mut self.place, self.ledger.oldest()).await?;
+        let Start { policy, has_forgotten, lost } = start;
+        if has_forgotten {
+            self.metrics.stream.forgotten.inc();
+        }
         if lost > 0 {
             self.metrics.stream.lost.inc_by(lost);
             tracing::error!(lost, "messages had left the stream before they were read");
@@ -132,20 +155,23 @@ impl Reader {
             .await
             .map_err(|error| broken(&error))?;
         self.ledger.reconnect();
-        let known = if is_same_stream { self.taken.map_or(0, |taken| taken.sequence) } else { 0 };
-        tracing::info!(stream = self.config.name, after = known, "the stream is read");
+        tracing::info!(stream = self.config.name, after = self.place.known(), "the stream is read");
         let verdicts = self.config.verdicts.clone();
         let (_, events) = mpsc::channel(1);
         Ok(Line {
             client,
             events,
             confirmations,
-            inbox,
+            bookmarked: mpsc::channel(1),
+            recalling: None,
+            recall_from_ms: 0,
+            recall,
             verdicts,
+            transactions,
+            has_forgotten: Arc::default(),
             consumer,
             messages,
             next_delivery: 1,
-            known,
             next: None,
         })
     }
@@ -185,11 +211,18 @@ impl Reader {
                         confirmation = line.confirmations.next().now_or_never().flatten();
                     }
                 }
+                slice = self.link.slices.recv() => {
+                    let slice = slice.ok_or(ReadingError::Ended)?;
+                    let now_ms = self.now_ms();
+                    self.bookmarks.begin(slice.from);
+                    self.copies.add(slice, now_ms);
+                }
+                bookmark = line.bookmarked.1.recv() => self.bookmarks.extend(bookmark),
                 permit = outlet.reserve(), if line.next.is_some() => {
                     let Ok(permit) = permit else { return Err(ReadingError::Ended) };
                     if let Some((origin, message)) = line.next.take() {
                         let token = self.ledger.take(origin, message.reply.clone());
-                        self.taken = Some(origin);
+                        self.place.take(origin);
                         permit.send(Streamed { token, origin, message });
                     }
                 }
@@ -201,7 +234,14 @@ impl Reader {
                 _ = ticker.tick() => {
                     ticks += 1;
                     if ticks % LAG_TICKS == 0 {
-                        self.ask_lag(&line.consumer);
+                        self.ask(&line);
+                    }
+                    self.recall_overdue(&mut line).await;
+                    if self.ledger.is_doubtful(self.now_ms()) {
+                        return Err(ReadingError::Broken("verdicts were not confirmed for long".into()));
+                    }
+                    if line.has_forgotten.load(Ordering::Relaxed) {
+                        return Err(ReadingError::Broken("a stream has forgotten what it had".into()));
                     }
                 }
             }
@@ -219,12 +259,17 @@ impl Reader {
         line.next_delivery += 1;
         self.metrics.stream.pending.set(i64::try_from(info.pending).unwrap_or(i64::MAX));
         let origin = StreamPosition { sequence: info.stream_sequence, stored_ms: setup::unix_ms(info.published) };
-        if origin.sequence <= line.known {
-            self.ledger.renew(origin.sequence, message.reply.clone());
-            return Ok(());
+        match self.place.look(origin, self.ledger.held(origin)) {
+            Sighting::New => {
+                self.place.note(origin);
+                line.next = Some((origin, message.message));
+            }
+            Sighting::Known => self.ledger.renew(origin, message.reply.clone()),
+            Sighting::Foreign => {
+                let message = format!("message {} is not the one that was taken under that number", origin.sequence);
+                return Err(ReadingError::Broken(message));
+            }
         }
-        line.known = origin.sequence;
-        line.next = Some((origin, message.message));
         Ok(())
     }
 
@@ -234,14 +279,14 @@ impl Reader {
         let mut last = None;
         for (token, mut message) in self.ledger.publish(now_ms) {
             if line.verdicts.is_some() {
-                message.reply = Some(format!("{}.{token}", line.inbox).into());
+                message.reply = Some(format!("{}.{token}", self.inbox).into());
             }
             last = Some(token);
             send(&line.client, message).await?;
         }
         // A broker takes what comes over a connection in its order, so the last word back stands for all before it.
         if let (Some(token), None) = (last, &line.verdicts) {
-            let subject = format!("{}.all-{token}", line.inbox).into();
+            let subject = format!("{}.all-{token}", self.inbox).into();
             let echo = OutboundMessage { subject, reply: None, payload: Vec::new().into(), headers: None };
             send(&line.client, echo).await?;
         }
@@ -254,9 +299,21 @@ impl Reader {
             self.ledger.confirm_all(token);
             return;
         }
+        let stored = stored(message, line.verdicts.as_deref());
+        if let Some(slice) = copies::number_of(suffix) {
+            // What is not stored is missing when its slice is due.
+            if let Ok(number) = stored {
+                self.confirmed_number = self.confirmed_number.max(number);
+                self.copies.confirm(slice);
+            }
+            return;
+        }
         let Ok(token) = suffix.parse() else { return };
-        match stored(message, line.verdicts.as_deref()) {
-            Ok(()) => self.ledger.confirm(token),
+        match stored {
+            Ok(number) => {
+                self.confirmed_number = self.confirmed_number.max(number);
+                self.ledger.confirm(token);
+            }
             Err(reason) => {
                 self.metrics.stream.publish_failures.inc();
                 tracing::error!(reason, "a verdict was not stored; it is tried again");
@@ -273,16 +330,110 @@ impl Reader {
             let (subject, payload) = (acknowledgement.subject, kind.into());
             send(&line.client, OutboundMessage { subject, reply: None, payload, headers: None }).await?;
         }
+        self.done_record = self.done_record.max(done.record);
         self.link.progress(done.record, done.settled);
         Ok(())
     }
 
-    /// Asks how much is left, beside the reading: an answer may take long.
-    fn ask_lag(&self, consumer: &PullConsumer) {
-        let (consumer, metrics) = (consumer.clone(), self.metrics.clone());
+    /// Publishes again what the stream of verdicts had and has no more, and what it may have got meanwhile or not.
+    async fn recall_forgotten(&mut self, recall: &Recall) -> Result<(), SetupError> {
+        let mut has_forgotten = recall.last_number().await? < self.confirmed_number;
+        while let Some(newest) = self.bookmarks.newest()
+            && !recall.holds(newest).await?
+        {
+            has_forgotten = true;
+            self.bookmarks.drop_newest();
+        }
+        // Of what this process has seen nothing is there, or it has seen nothing yet: then what an earlier one knew to be
+        // stored may be gone.
+        if self.bookmarks.newest().is_none()
+            && let Some(published) = &self.published
+            && let Some(recalled) = recall.since(published).await?
+        {
+            self.tell_forgotten(recalled);
+        }
+        let Some(gap) = self.bookmarks.gap() else { return Ok(()) };
+        let recalled = recall.gap(gap).await?;
+        self.copies.recalled(recalled.last);
+        if has_forgotten {
+            self.confirmed_number = 0;
+            self.tell_forgotten(recalled);
+        } else {
+            self.tell_recalled(recalled);
+        }
+        Ok(())
+    }
+
+    fn tell_forgotten(&self, recalled: Recalled) {
+        self.metrics.stream.verdicts_forgotten.inc();
+        tracing::error!(published = recalled.published, "the stream of verdicts has forgotten what it had stored");
+        self.tell_recalled(recalled);
+    }
+
+    fn tell_recalled(&self, Recalled { published, last }: Recalled) {
+        self.metrics.stream.recalled.inc_by(published);
+        if published > 0 {
+            tracing::warn!(published, record = last, "verdicts that were not stored are published from the journal");
+        }
+    }
+
+    /// Publishes copies from the journal that should be confirmed by now, beside the reading.
+    async fn recall_overdue(&mut self, line: &mut Line) {
+        let now_ms = self.now_ms();
+        if let Some((last, recalling)) = line.recalling.take_if(|(_, recalling)| recalling.is_finished()) {
+            match recalling.await {
+                Ok(Ok(recalled)) => {
+                    // What is not in the journal by now was dropped, or waits for a disk that fails.
+                    let is_written = self.metrics.journal_failing.get() == 0;
+                    self.copies.recalled(recalled.last.max(if is_written { last } else { 0 }));
+                    self.tell_recalled(recalled);
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "copies of verdicts are not stored; it is tried again"),
+                Err(error) => tracing::error!(%error, "copies of verdicts are not stored; it is tried again"),
+            }
+            line.recall_from_ms = now_ms + RECALL_REST_MS;
+        }
+        if line.recalling.is_none()
+            && now_ms >= line.recall_from_ms
+            && let (Some(recall), Some(slice)) = (line.recall.clone(), self.copies.overdue(now_ms))
+        {
+            line.recalling = Some((slice.last, tokio::spawn(async move { recall.gap(slice.from).await })));
+        }
+    }
+
+    /// Asks how much is left, and whether the stream still has what it gave out, beside the reading: an answer may take
+    /// long.
+    fn ask(&mut self, line: &Line) {
+        let (consumer, transactions, metrics) =
+            (line.consumer.clone(), line.transactions.clone(), self.metrics.clone());
+        // What is taken from now on the stream has given out by the time it answers.
+        let (known, has_forgotten) = (self.place.known(), line.has_forgotten.clone());
+        let done_record = (!self.ledger.is_empty()).then_some(self.done_record);
+        let assured = self.copies.assured(done_record);
+        let newest = self.bookmarks.newest().cloned();
+        let verdicts = line.recall.clone().map(|recall| (recall, newest, assured));
+        let bookmarked = line.bookmarked.0.clone();
         let ask = async move {
             if let Ok(info) = consumer.get_info().await {
                 set_pending(&metrics, info.num_pending);
+            }
+            if let Ok(info) = transactions.get_info().await
+                && Place::has_lost(known, info.state.last_sequence)
+            {
+                has_forgotten.store(true, Ordering::Relaxed);
+            }
+            let Some((recall, newest, assured)) = verdicts else { return };
+            let has_lost = match newest {
+                Some(newest) => matches!(recall.holds(&newest).await, Ok(false) | Err(SetupError::Mismatch(_))),
+                None => false,
+            };
+            if has_lost {
+                has_forgotten.store(true, Ordering::Relaxed);
+            } else if let Some(from) = assured
+                && let Some(bookmark) = recall.bookmark(from).await
+            {
+                // One that is not taken is followed by another.
+                let _ = bookmarked.try_send(bookmark);
             }
         };
         tokio::spawn(ask);
@@ -302,6 +453,8 @@ async fn send(client: &Client, message: OutboundMessage) -> Result<(), ReadingEr
 #[derive(Deserialize)]
 struct Confirmation {
     stream: Option<String>,
+    #[serde(default)]
+    seq: u64,
     error: Option<Complaint>,
 }
 
@@ -310,15 +463,15 @@ struct Complaint {
     description: String,
 }
 
-/// Whether the stream has stored a message.
-fn stored(message: &Message, expected: Option<&str>) -> Result<(), String> {
+/// The number under which the stream has stored a message, if it has.
+fn stored(message: &Message, expected: Option<&str>) -> Result<u64, String> {
     if message.status.is_some() {
         return Err("no stream takes verdicts now".into());
     }
     let said: Confirmation = serde_json::from_slice(&message.payload).map_err(|error| error.to_string())?;
     match said {
         Confirmation { error: Some(complaint), .. } => Err(complaint.description),
-        Confirmation { stream, .. } if stream.as_deref() == expected => Ok(()),
+        Confirmation { stream, seq, .. } if stream.as_deref() == expected => Ok(seq),
         Confirmation { stream, .. } => {
             Err(format!("stream {} took it, expected {}", stream.unwrap_or_default(), expected.unwrap_or("none")))
         }

@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use async_nats::{
+    Client,
     datetime::DateTime,
     jetstream::{
         Context, ErrorCode,
@@ -17,7 +18,10 @@ use futures_util::StreamExt as _;
 use crate::{
     config::{StreamConfig, StreamStorage},
     durability::position::StreamPosition,
-    service::subjects::Subjects,
+    service::{
+        place::{self, CLOCKS_DIFFER_MS, From, Place, Sight},
+        subjects::Subjects,
+    },
 };
 
 /// Messages that the broker hands out before the first of them is done with.
@@ -27,8 +31,8 @@ const ACK_WAIT: Duration = Duration::from_secs(120);
 /// How long a broker knows a verdict that it has stored. What a longer outage keeps back is looked up before it is
 /// published again.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-/// Clocks of brokers in one cluster differ by less than this.
-const CLOCKS_DIFFER_MS: i64 = 60_000;
+/// The oldest server whose streams are read: what is promised of them was tried from there on.
+const SERVER_MIN: (i64, i64, i64) = (2, 12, 1);
 
 /// Why the stream cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +48,24 @@ pub(super) enum SetupError {
 /// Where reading begins.
 pub(super) struct Start {
     pub(super) policy: DeliverPolicy,
-    /// Whether sequence numbers mean what they meant before.
-    pub(super) is_same_stream: bool,
+    /// Whether the stream lacks what was taken from it.
+    pub(super) has_forgotten: bool,
     /// Messages that have left the stream before they were read.
     pub(super) lost: u64,
+}
+
+/// Whether the server is recent enough for streams; plain requests ask for less.
+pub(super) fn recent(client: &Client) -> Result<(), SetupError> {
+    let (major, minor, patch) = SERVER_MIN;
+    if client.is_server_compatible(major, minor, patch) {
+        return Ok(());
+    }
+    let message = format!(
+        "the broker is nats-server {}, expected {major}.{minor}.{patch} or newer for the stream; requests need less, and \
+         go on with it",
+        client.server_info().version
+    );
+    Err(SetupError::Mismatch(message))
 }
 
 /// The stream of transactions, and that of verdicts if there is one.
@@ -193,52 +211,45 @@ pub(super) async fn captured_requests(context: &Context, subjects: &Subjects) ->
 pub(super) async fn start(
     stream: &Stream,
     config: &StreamConfig,
-    taken: Option<StreamPosition>,
+    place: &mut Place,
     oldest: Option<StreamPosition>,
 ) -> Result<Start, SetupError> {
     let unavailable = |error: &dyn std::fmt::Display| SetupError::Unavailable(error.to_string());
     let info = stream.get_info().await.map_err(|error| unavailable(&error))?;
     let (first, last) = (info.state.first_sequence, info.state.last_sequence);
-    let from = |sequence: u64, lost| Start {
-        policy: DeliverPolicy::ByStartSequence { start_sequence: sequence.max(1) },
-        is_same_stream: true,
-        lost,
-    };
-    let Some(taken) = taken else {
-        let acknowledged = stream.consumer_info(&config.consumer).await.ok().map(|info| info.ack_floor.stream_sequence);
-        return Ok(acknowledged.map_or_else(|| from(first, 0), |floor| from(floor + 1, 0)));
-    };
-    let is_same = if taken.sequence > last {
-        false
-    } else if taken.sequence < first {
-        true
-    } else {
-        match stream.get_raw_message(taken.sequence).await {
-            Ok(message) => unix_ms(message.time) == taken.stored_ms,
-            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => true,
+    let from = |number: u64| DeliverPolicy::ByStartSequence { start_sequence: number.max(1) };
+    let taken = place.taken().map_or(0, |taken| taken.sequence);
+    let stored_ms = if (first..=last).contains(&taken) && taken > 0 {
+        match stream.get_raw_message(taken).await {
+            Ok(message) => Some(unix_ms(message.time)),
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => None,
             Err(error) => return Err(unavailable(&error)),
         }
+    } else {
+        None
     };
-    if is_same {
-        let next = taken.sequence + 1;
-        let oldest = oldest.filter(|oldest| oldest.sequence <= taken.sequence).map_or(next, |oldest| oldest.sequence);
-        return Ok(from(oldest, first.saturating_sub(next)));
+    let sight = Sight { first, last, made_ms: unix_ms(info.created), stored_ms };
+    let Some(place::Start { from: begin, has_forgotten, lost }) = place.start(sight, oldest) else {
+        let acknowledged = stream.consumer_info(&config.consumer).await.ok().map(|info| info.ack_floor.stream_sequence);
+        let policy = acknowledged.map_or_else(|| from(first), |floor| from(floor + 1));
+        return Ok(Start { policy, has_forgotten: false, lost: 0 });
+    };
+    if has_forgotten {
+        tracing::warn!(
+            stream = config.name,
+            taken,
+            first,
+            last,
+            "the stream is not the one of before: going on by time, and what was seen already counts once",
+        );
     }
-    // The broker has forgotten something that it had acknowledged, or the stream is another one: what was stored since
-    // is there, under whatever number. What was taken already is known by its id.
-    let since_made_ms = taken.stored_ms - CLOCKS_DIFFER_MS - unix_ms(info.created);
-    tracing::warn!(
-        stream = config.name,
-        taken = taken.sequence,
-        first,
-        last,
-        "the stream is not the one of before: going on by time, and what was seen already counts once",
-    );
-    let policy = match u64::try_from(since_made_ms) {
-        Ok(ms) if ms > 0 => DeliverPolicy::ByStartTime { start_time: info.created + Duration::from_millis(ms) },
-        _ => from(first, 0).policy,
+    let policy = match begin {
+        From::Number(number) => from(number),
+        From::SinceMade(ms) => {
+            DeliverPolicy::ByStartTime { start_time: info.created + Duration::from_millis(ms.unsigned_abs()) }
+        }
     };
-    Ok(Start { policy, is_same_stream: false, lost: 0 })
+    Ok(Start { policy, has_forgotten, lost })
 }
 
 /// The consumer, made anew, because the place where one begins cannot be changed.
