@@ -43,7 +43,7 @@ pub(super) struct Panes {
     folds: u32,
     /// How many rows of the newest folded time were folded.
     pub(super) edge: (i64, usize),
-    /// The newest time at which a folded row was changed in a way that panes cannot follow.
+    /// The newest time at which folded rows changed in a way that panes cannot follow.
     unsure_ms: i64,
 }
 
@@ -258,7 +258,10 @@ impl Panes {
             let column = layout.lanes[*members].column.and_then(|column| row.values.get(column));
             let Some(value) = column.copied().filter(|_| row.members.contains(*members)) else { continue };
             let known = self.samples[place].latest.get(&value).is_some_and(|known| *known >= row.time_ms);
-            if !known && !latest[place].contains_key(&value) {
+            if latest[place].contains_key(&value) {
+                // The row that has it next does not know of this one: whoever asks from in between would miss it.
+                self.unsure_ms = self.unsure_ms.max(row.time_ms);
+            } else if !known {
                 self.seen_again(place, value);
                 self.sample(place, value, row.time_ms);
             }

@@ -97,6 +97,8 @@ impl Rows {
         let Self::Many(tree) = self else { return Inserted { rank: 0, left } };
         if tree.insert_folded(layout, row) {
             let rank = tree.panes().map_or(0, |panes| if panes.edge.0 == row.time_ms { panes.edge.1 - 1 } else { 0 });
+            // It leaves the rows as it comes.
+            left.seen_ms = layout.past.filter(|seen| row.members.contains(*seen)).map(|_| row.time_ms);
             return Inserted { rank, left };
         }
         let at = tree.insert(layout, row);

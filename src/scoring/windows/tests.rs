@@ -7,11 +7,13 @@ use crate::scoring;
 mod streams;
 #[path = "twin.rs"]
 mod twin;
+#[path = "past_failures.rs"]
+mod past_failures;
 
 use proptest::prelude::*;
 
 use crate::scoring::{plan::FilterId, registry::Registry, settings::WindowSettings, windows::Windows};
-use streams::{Pair, Stream};
+use streams::{Pair, Step, Stream};
 
 /// How many times the usual number of cases are run: `GAVEL_TWIN_TIMES=100 cargo test --lib windows::tests`.
 fn cases(count: u32) -> ProptestConfig {
@@ -64,6 +66,20 @@ proptest! {
     #[test]
     fn folded_windows_keep_their_bound(stream in streams::streams(120, false)) {
         streams::run_folds(&stream, 10)?;
+    }
+}
+
+#[test]
+fn late_rows_among_folded_ones_are_not_missed_in_silence() {
+    let cases = [
+        (vec![(213, 35, 6, 6), (98, 217, 101, 66)], &past_failures::A_VALUE_AMONG_ROWS_AND_FOLDED[..]),
+        (vec![(124, 49, 0, 0), (95, 175, 20, 6)], &past_failures::SEEN_AMONG_FOLDED[..]),
+    ];
+    for (aggregates, steps) in cases {
+        let step = |&(what, time, who, fields, amount, target)| Step { what, time, who, fields, amount, target };
+        let steps = steps.iter().map(step).collect();
+        let stream = Stream { aggregates, is_ordered: false, few_keys: true, steps, reload: None };
+        streams::run_folds(&stream, 10).expect("what may be wrong is flagged");
     }
 }
 
