@@ -37,10 +37,17 @@ const SEEDS_MIN: u64 = 20;
 /// without its end.
 const SEEDS_OF_BEFORE: [u64; 6] = [2_484, 3_475, 5_499, 10_732, 10_849, 10_930];
 
+/// A number of the stream was given out again behind the consumer's back, by a broker whose clock was behind, and never
+/// came; and the stream of verdicts was made anew before the first bookmark in it.
+const SEEDS_OF_BEFORE_WITH_STREAM: [u64; 2] = [2_513, 101_025];
+
 #[test]
 fn what_once_failed_does_not_fail_again() {
     for seed in SEEDS_OF_BEFORE {
         World::new(seed).run();
+    }
+    for seed in SEEDS_OF_BEFORE_WITH_STREAM {
+        World::with_stream(seed).run();
     }
 }
 

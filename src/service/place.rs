@@ -61,6 +61,8 @@ pub struct Place {
     known: u64,
     /// The latest time at which one of them was stored.
     newest_ms: i64,
+    /// The number that came last since reading began.
+    reached: u64,
     is_doubted: bool,
 }
 
@@ -83,6 +85,7 @@ impl Place {
     /// Where to go on, with the oldest message that is not done with; `None` where nothing was ever taken.
     pub fn start(&mut self, sight: Sight, oldest: Option<StreamPosition>) -> Option<Start> {
         let taken = self.taken?;
+        self.reached = 0;
         let is_same = !std::mem::take(&mut self.is_doubted)
             && (taken.sequence < sight.first
                 || taken.sequence <= sight.last && sight.stored_ms == Some(taken.stored_ms));
@@ -103,12 +106,18 @@ impl Place {
 
     /// Looks at a message that has come; `held` is what is not done with under its number.
     pub fn look(&mut self, origin: StreamPosition, held: Option<StreamPosition>) -> Sighting {
+        let is_again = origin.sequence <= std::mem::replace(&mut self.reached, origin.sequence);
         if origin.sequence > self.known {
             return Sighting::New;
         }
         let is_known = held.map_or(origin.stored_ms <= self.newest_ms, |held| held == origin);
         self.is_doubted |= !is_known;
-        if is_known { Sighting::Known } else { Sighting::Foreign }
+        if !is_known {
+            return Sighting::Foreign;
+        }
+        // A broker whose clock is behind may have stored another one since. Its id tells.
+        let is_recent = self.newest_ms - origin.stored_ms < CLOCKS_DIFFER_MS;
+        if is_again && held.is_none() && is_recent { Sighting::New } else { Sighting::Known }
     }
 
     /// Notes that a new message waits to be handed over.
@@ -119,6 +128,11 @@ impl Place {
     /// Notes that it is handed over.
     pub fn take(&mut self, origin: StreamPosition) {
         self.taken = Some(origin);
+    }
+
+    /// What was taken is not there any more: reading begins by time.
+    pub fn doubt(&mut self) {
+        self.is_doubted = true;
     }
 
     /// Whether a stream that has given out so many numbers has forgotten some that were taken from it; `known` is what was
@@ -174,7 +188,12 @@ mod tests {
         assert_eq!(place.look(at(8, 91_000), None), Sighting::New);
         place.note(at(8, 91_000));
         place.take(at(8, 91_000));
-        assert_eq!(place.look(at(8, 91_000), None), Sighting::Known);
+        // It comes again, and nothing is known of it any more: that is for its id to tell.
+        assert_eq!(place.look(at(8, 91_000), Some(at(8, 91_000))), Sighting::Known);
+        assert_eq!(place.look(at(8, 91_000), None), Sighting::New);
+        // As is what a broker stores whose clock is half a minute behind.
+        assert_eq!(place.look(at(7, 61_000), None), Sighting::New);
+        assert_eq!(place.look(at(7, 31_000), None), Sighting::Known);
         assert!(!Place::has_lost(place.known(), 8));
 
         // Its end is lost from 6 on, which nobody notices before it is asked, or a message comes.
@@ -189,6 +208,11 @@ mod tests {
             place.take(new);
         }
         assert_eq!(place.taken(), Some(at(6, 99_000)));
+        // A number that was given out again behind the consumer's back never comes; whoever sees it says so.
+        place.doubt();
+        let start = place.start(sight(1, 8, Some(99_000)), None);
+        assert_eq!(start, Some(Start { from: From::SinceMade(39_000), has_forgotten: true, lost: 0 }));
+        place.note(at(6, 99_000));
         // A clock that was set back does not hide one whose verdict is not confirmed yet.
         assert_eq!(place.look(at(6, 1_000), Some(at(6, 99_000))), Sighting::Foreign);
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_nats::{Message, message::OutboundMessage};
+use gavel::durability::position::StreamPosition;
 use gavel::service::{
     answering::{Answering, Moment, verdicts_after},
     copies::{self, Bookmark, Bookmarks, Gap, Outstanding, Slice},
@@ -39,6 +40,8 @@ pub(crate) struct Broker {
     pub(crate) forgotten_verdicts: u64,
     /// The last number of the stream of verdicts when it forgot some, until a reader has looked.
     pub(crate) cut_at: Option<u64>,
+    /// The stream of transactions forgot some, and no reader has noticed.
+    pub(crate) is_unnoticed: bool,
 }
 
 impl Broker {
@@ -52,6 +55,7 @@ impl Broker {
             forgotten: 0,
             forgotten_verdicts: 0,
             cut_at: None,
+            is_unnoticed: false,
         }
     }
 
@@ -69,6 +73,8 @@ pub(crate) struct Reader {
     copies: Outstanding,
     bookmarks: Bookmarks,
     published: Option<Published>,
+    /// The last message that had been taken when the broker was last asked.
+    noted: Option<StreamPosition>,
     /// How often it noticed that a stream had forgotten.
     pub(crate) noticed: u64,
     /// Verdicts that it published from the journal.
@@ -103,6 +109,7 @@ impl Reader {
             copies: Outstanding::default(),
             bookmarks: Bookmarks::default(),
             published,
+            noted: None,
             noticed: 0,
             recalled: 0,
         }
@@ -149,7 +156,11 @@ impl Reader {
         }
         around.broker.cut_at = None;
         let sight = around.broker.transactions.sight(self.place.taken());
+        self.noted = None;
         let start = self.place.start(sight, self.ledger.oldest());
+        if start.is_none_or(|start| start.has_forgotten) {
+            around.broker.is_unnoticed = false;
+        }
         self.noticed += u64::from(start.is_some_and(|start| start.has_forgotten));
         let next = start.map_or(sight.first, |start| around.broker.transactions.begin(start.from));
         self.ledger.reconnect();
@@ -203,6 +214,39 @@ impl Reader {
         };
         verdicts_after(&mut disk.handle(), subjects, gap.after, publish).expect("it is read");
         lasts.then_some(last)
+    }
+
+    /// Asks what both streams have, and notes where the one of verdicts ends.
+    fn ask(&mut self, around: &mut Around<'_>, assured: Option<Gap>) {
+        let verdicts = &around.broker.verdicts;
+        let is_there = |newest: &Bookmark| verdicts.identity(newest.sequence) == Some(&*newest.identity);
+        let transactions = &around.broker.transactions;
+        let is_other = |noted: StreamPosition| {
+            let found = transactions.messages.iter().find(|message| message.at.sequence == noted.sequence);
+            found.is_some_and(|message| message.at != noted)
+        };
+        // A position of another line may be one of a stream of before.
+        let noted = std::mem::replace(&mut self.noted, self.place.taken());
+        if Place::has_lost(self.place.known(), transactions.last) || noted.is_some_and(is_other) {
+            self.place.doubt();
+            self.line = None;
+            return;
+        }
+        if !self.bookmarks.newest().is_none_or(is_there) {
+            self.line = None;
+            return;
+        }
+        // Of the moment before the first bookmark only the journal tells.
+        if self.bookmarks.newest().is_none()
+            && let Some(gap) = self.bookmarks.gap()
+            && self.recall(around, gap, false).is_none()
+        {
+            return;
+        }
+        if let (Some(from), Some(last)) = (assured, around.broker.verdicts.messages.last()) {
+            let (sequence, identity) = (last.at.sequence, last.identity.clone());
+            self.bookmarks.keep(Bookmark { sequence, identity, from });
+        }
     }
 
     /// Does what there is to do in a millisecond.
@@ -279,14 +323,7 @@ impl Reader {
             self.line = None;
         }
         if now_ms % ASK_EVERY_MS == 0 {
-            let is_there = |newest: &Bookmark| broker.verdicts.identity(newest.sequence) == Some(&*newest.identity);
-            let has_lost = Place::has_lost(self.place.known(), broker.transactions.last);
-            if has_lost || !self.bookmarks.newest().is_none_or(is_there) {
-                self.line = None;
-            } else if let (Some(from), Some(last)) = (assured, broker.verdicts.messages.last()) {
-                let (sequence, identity) = (last.at.sequence, last.identity.clone());
-                self.bookmarks.keep(Bookmark { sequence, identity, from });
-            }
+            self.ask(around, assured);
         }
     }
 }

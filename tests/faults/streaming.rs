@@ -30,6 +30,9 @@ pub(super) struct Streaming {
     /// Verdicts that they published from the journal.
     recalled: u64,
     has_missed: bool,
+    /// A reader was killed in the moment before it would have noticed that transactions were forgotten, and what came under
+    /// their numbers may have passed it by.
+    may_skip: bool,
     /// The last number of the stream of verdicts when the reader began.
     begun_at: u64,
 }
@@ -54,6 +57,7 @@ impl Streaming {
             noticed: 0,
             recalled: 0,
             has_missed: false,
+            may_skip: false,
             begun_at: 0,
         }
     }
@@ -89,7 +93,9 @@ impl Streaming {
         let (what, before) = (random.random_range(0..8), broker.forgotten_verdicts);
         if what < 3 {
             // Whoever is connected to another broker may notice nothing.
-            broker.forgotten += broker.transactions.cut_power(random) as u64;
+            let gone = broker.transactions.cut_power(random) as u64;
+            broker.forgotten += gone;
+            broker.is_unnoticed |= gone > 0;
         }
         if what == 3 {
             broker.forgotten += broker.transactions.messages.len() as u64;
@@ -129,7 +135,8 @@ impl Streaming {
 
     /// Whether the stream holds a wish: then it is for the service to see to it.
     pub(super) fn holds(&self, number: usize) -> bool {
-        self.broker.transactions.messages.iter().any(|message| message.identity == name(number))
+        let mut messages = self.broker.transactions.messages.iter();
+        !self.may_skip && messages.any(|message| message.identity == name(number))
     }
 
     pub(super) fn begin(&mut self, begin: Begin) {
@@ -140,6 +147,7 @@ impl Streaming {
 
     pub(super) fn end_reader(&mut self) {
         if let Some(reader) = self.reader.take() {
+            self.may_skip |= self.broker.is_unnoticed;
             // A crash before it looked, and after others were stored: the last one of them is there.
             self.has_missed |= self.broker.cut_at.is_some_and(|last| self.broker.verdicts.last > last);
             self.noticed += reader.noticed;

@@ -71,6 +71,10 @@ struct Line {
     transactions: stream::Stream,
     /// Whether the stream was seen to have given out fewer numbers than were taken from it.
     has_forgotten: Arc<AtomicBool>,
+    /// The same of the stream of verdicts.
+    has_lost_verdicts: Arc<AtomicBool>,
+    /// The last message that had been taken when the broker was last asked.
+    noted: Option<StreamPosition>,
     consumer: PullConsumer,
     messages: jetstream::consumer::pull::Stream,
     /// The number that the next message has for this consumer.
@@ -169,6 +173,8 @@ impl Reader {
             verdicts,
             transactions,
             has_forgotten: Arc::default(),
+            has_lost_verdicts: Arc::default(),
+            noted: None,
             consumer,
             messages,
             next_delivery: 1,
@@ -234,13 +240,16 @@ impl Reader {
                 _ = ticker.tick() => {
                     ticks += 1;
                     if ticks % LAG_TICKS == 0 {
-                        self.ask(&line);
+                        self.ask(&mut line);
                     }
                     self.recall_overdue(&mut line).await;
                     if self.ledger.is_doubtful(self.now_ms()) {
                         return Err(ReadingError::Broken("verdicts were not confirmed for long".into()));
                     }
                     if line.has_forgotten.load(Ordering::Relaxed) {
+                        self.place.doubt();
+                    }
+                    if line.has_forgotten.load(Ordering::Relaxed) || line.has_lost_verdicts.load(Ordering::Relaxed) {
                         return Err(ReadingError::Broken("a stream has forgotten what it had".into()));
                     }
                 }
@@ -403,15 +412,17 @@ impl Reader {
 
     /// Asks how much is left, and whether the stream still has what it gave out, beside the reading: an answer may take
     /// long.
-    fn ask(&mut self, line: &Line) {
+    fn ask(&mut self, line: &mut Line) {
         let (consumer, transactions, metrics) =
             (line.consumer.clone(), line.transactions.clone(), self.metrics.clone());
         // What is taken from now on the stream has given out by the time it answers.
         let (known, has_forgotten) = (self.place.known(), line.has_forgotten.clone());
+        let noted = std::mem::replace(&mut line.noted, self.place.taken());
+        let has_lost_verdicts = line.has_lost_verdicts.clone();
         let done_record = (!self.ledger.is_empty()).then_some(self.done_record);
         let assured = self.copies.assured(done_record);
-        let newest = self.bookmarks.newest().cloned();
-        let verdicts = line.recall.clone().map(|recall| (recall, newest, assured));
+        let (newest, gap) = (self.bookmarks.newest().cloned(), self.bookmarks.gap());
+        let verdicts = line.recall.clone().map(|recall| (recall, newest, gap, assured));
         let bookmarked = line.bookmarked.0.clone();
         let ask = async move {
             if let Ok(info) = consumer.get_info().await {
@@ -422,13 +433,28 @@ impl Reader {
             {
                 has_forgotten.store(true, Ordering::Relaxed);
             }
-            let Some((recall, newest, assured)) = verdicts else { return };
-            let has_lost = match newest {
-                Some(newest) => matches!(recall.holds(&newest).await, Ok(false) | Err(SetupError::Mismatch(_))),
-                None => false,
+            // Its number may have been given out again before anybody asked.
+            if let Some(noted) = noted
+                && let Ok(message) = transactions.get_raw_message(noted.sequence).await
+                && setup::unix_ms(message.time) != noted.stored_ms
+            {
+                has_forgotten.store(true, Ordering::Relaxed);
+            }
+            let Some((recall, newest, gap, assured)) = verdicts else { return };
+            let has_lost = match (newest, gap) {
+                (Some(newest), _) => matches!(recall.holds(&newest).await, Ok(false) | Err(SetupError::Mismatch(_))),
+                // Of the moment before the first bookmark only the journal tells.
+                (None, Some(gap)) => match recall.gap(gap).await {
+                    Ok(recalled) => {
+                        metrics.stream.recalled.inc_by(recalled.published);
+                        false
+                    }
+                    Err(_) => return,
+                },
+                (None, None) => false,
             };
             if has_lost {
-                has_forgotten.store(true, Ordering::Relaxed);
+                has_lost_verdicts.store(true, Ordering::Relaxed);
             } else if let Some(from) = assured
                 && let Some(bookmark) = recall.bookmark(from).await
             {
