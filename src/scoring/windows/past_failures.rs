@@ -3,6 +3,7 @@
 /// A country that stood among the rows came late into the folded ones as well. Whoever asked from in between, later still,
 /// missed it and was not told that the answer may be wrong.
 #[rustfmt::skip]
+#[expect(clippy::unreadable_literal, reason = "drawn numbers, of which nobody reads the size")]
 pub(super) const A_VALUE_AMONG_ROWS_AND_FOLDED: [(u8, u16, u8, u32, u16, u8); 46] = [
     (0, 0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 0), (125, 0, 0, 0, 920, 0),
     (0, 5732, 0, 1722089472, 0, 17), (0, 0, 0, 196608, 0, 0), (0, 896, 0, 2198224896, 0, 0), (0, 0, 0, 0, 0, 0),
