@@ -24,11 +24,13 @@ fn counts_add_up() {
     let gavel = Gavel::start(&broker);
     let mut given = 0.0;
     // (arguments, whether the service answers, least number of answers)
-    let cases: [(&[&str], bool, u64); 4] = [
+    let cases: [(&[&str], bool, u64); 6] = [
         (&["--rate", "500"], true, 500),
         (&["--rate", "max", "--connections", "3"], true, 500),
         (&["--rate", "500", "--echo"], false, 500),
         (&["--rate", "max", "--echo"], false, 500),
+        (&["--rate", "2000", "--batch", "50"], true, 2_000),
+        (&["--rate", "max", "--batch", "50", "--echo"], false, 500),
     ];
     for (arguments, is_service, least) in cases {
         let report = load(&broker, arguments);
@@ -39,7 +41,7 @@ fn counts_add_up() {
         let latency = |key: &str| report["latency_us"][key].as_f64().expect("a latency");
         assert!(latency("p50") > 0.0 && latency("p50") <= latency("p99") && latency("p99") <= latency("max"));
         if is_service {
-            // The second run sends the first rows of the first again: they get their first answers.
+            // The later runs send the first rows of the first again: these get their first answers.
             given += count("answered") as f64;
             let answered = || gavel.metric("gavel_verdicts_total", "") + gavel.metric("gavel_duplicates_total", "");
             support::wait_for("every answer to be counted", || ((answered() - given).abs() < 0.5).then_some(()));

@@ -215,8 +215,8 @@ impl Answering {
 
     /// Answers a message, and says when it was done.
     pub fn answer(&mut self, received: &Received, now: Moment, out: &mut Outbox) -> Instant {
-        let Received { kind, message: request, arrived } = received;
-        let (kind, arrived) = (*kind, *arrived);
+        let Received { kind, message: request, arrived, deadline_ms } = received;
+        let (kind, arrived, deadline_ms) = (*kind, *arrived, *deadline_ms);
         if kind != Kind::Discovery && self.is_answered(request) {
             return now.instant;
         }
@@ -225,7 +225,7 @@ impl Answering {
             self.discovery.answer(request, out);
             return now.instant;
         }
-        if deadline_ms(request).is_some_and(|deadline_ms| now.unix_ms > deadline_ms) {
+        if deadline_ms.is_some_and(|deadline_ms| now.unix_ms > deadline_ms) {
             self.refuse(kind, request, &past_deadline(), now.instant - arrived, out);
             return now.instant;
         }
@@ -234,8 +234,8 @@ impl Answering {
             return now.instant;
         }
         let outcome = match kind {
-            Kind::Score => self.score(request, arrived, now, out),
-            Kind::Batch => self.batch(request, arrived, now, out),
+            Kind::Score => self.score(received, now, out),
+            Kind::Batch => self.batch(received, now, out),
             Kind::Outcome | Kind::Label | Kind::List => self.take_in(kind, request, now, out),
             Kind::Reload => self.ask(request, now),
             Kind::Discovery => Ok(now.instant),
@@ -270,16 +270,11 @@ impl Answering {
     }
 
     /// Refuses a message that would wait for longer than its deadline allows. Whether it did.
-    pub fn shed_late(
-        &mut self,
-        kind: Kind,
-        request: &Message,
-        now: Moment,
-        wait: std::time::Duration,
-        out: &mut Outbox,
-    ) -> bool {
+    pub fn shed_late(&mut self, received: &Received, now: Moment, wait: std::time::Duration, out: &mut Outbox) -> bool {
+        let Received { kind, message: request, .. } = received;
+        let kind = *kind;
         let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-        let Some(deadline_ms) = deadline_ms(request).filter(|_| kind != Kind::Discovery) else { return false };
+        let Some(deadline_ms) = received.deadline_ms.filter(|_| kind != Kind::Discovery) else { return false };
         if now.unix_ms.saturating_add(wait_ms) <= deadline_ms || self.is_answered(request) {
             return false;
         }
@@ -291,15 +286,11 @@ impl Answering {
         true
     }
 
-    fn score(
-        &mut self,
-        request: &Message,
-        arrived: Instant,
-        now: Moment,
-        out: &mut Outbox,
-    ) -> Result<Instant, Refusal> {
+    fn score(&mut self, received: &Received, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
+        let Received { message: request, arrived, deadline_ms, .. } = received;
+        let arrived = *arrived;
         let route = self.subjects.route(Kind::Score, request.subject.as_bytes())?;
-        let tier = self.tier(request, now, 0)?;
+        let tier = self.tier(*deadline_ms, now, 0)?;
         let is_measured = self.answered.is_multiple_of(STAGES_EVERY);
         self.answered += 1;
         let Self {
@@ -328,6 +319,7 @@ impl Answering {
         }
         let done = Instant::now();
         reply(request, answer.body, answer.is_repeated, done - arrived, out);
+        out.promise(deadline_ms.filter(|_| request.reply.is_some()));
         tally.latency(done - arrived);
         if is_measured {
             pace.measure(tier, done - decoded);
@@ -340,16 +332,12 @@ impl Answering {
     }
 
     /// Answers every transaction of a batch, in order, as one message.
-    fn batch(
-        &mut self,
-        request: &Message,
-        arrived: Instant,
-        now: Moment,
-        out: &mut Outbox,
-    ) -> Result<Instant, Refusal> {
+    fn batch(&mut self, received: &Received, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
+        let Received { message: request, arrived, deadline_ms, .. } = received;
+        let arrived = *arrived;
         let route = self.subjects.route(Kind::Batch, request.subject.as_bytes())?;
         let elements = batch::split(&request.payload)?;
-        let tier = self.tier(request, now, elements.len())?;
+        let tier = self.tier(*deadline_ms, now, elements.len())?;
         let mut body = std::mem::take(&mut self.voice.body);
         body.clear();
         body.push(b'[');
@@ -383,6 +371,7 @@ impl Answering {
         let fits = body.len() + HEADERS_RESERVE_BYTES <= self.payload_max_bytes;
         if fits {
             reply(request, Bytes::copy_from_slice(&body), false, done - arrived, out);
+            out.promise(deadline_ms.filter(|_| request.reply.is_some()));
             self.tally.latency(done - arrived);
         }
         self.voice.body = body;
@@ -394,8 +383,8 @@ impl Answering {
     }
 
     /// The fullest tier that the time left has room for, with so many answers in the message beside its own.
-    fn tier(&self, request: &Message, now: Moment, beside: usize) -> Result<Tier, Refusal> {
-        let Some(deadline_ms) = deadline_ms(request) else { return Ok(Tier::Full) };
+    fn tier(&self, deadline_ms: Option<i64>, now: Moment, beside: usize) -> Result<Tier, Refusal> {
+        let Some(deadline_ms) = deadline_ms else { return Ok(Tier::Full) };
         // The deadline's own millisecond still counts.
         let left_ms = deadline_ms.saturating_sub(now.unix_ms).saturating_add(1);
         let left = std::time::Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());

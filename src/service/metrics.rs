@@ -97,6 +97,8 @@ pub struct Metrics {
     transactions_horizon: IntGauge,
     queue_depth: IntGauge,
     unsent: IntGauge,
+    /// Answers that were written to the broker after their deadline.
+    pub late: IntCounter,
     /// Whether there is a connection to a broker.
     pub connected: IntGauge,
     /// Connections established after the first.
@@ -264,6 +266,7 @@ impl Metrics {
             )?,
             queue_depth: made.gauge("gavel_queue_depth", "Messages that wait for the scoring thread.")?,
             unsent: made.gauge("gavel_unsent_messages", "Messages that wait to be written to the broker.")?,
+            late: made.counter("gavel_late_total", "Answers that were written to the broker after their deadline.")?,
             connected: made.gauge("gavel_nats_connected", "Whether there is a connection to a broker.")?,
             reconnects: made.counter("gavel_nats_reconnects_total", "Connections established after the first.")?,
             connect_failures: made

@@ -14,6 +14,8 @@ pub struct Outbox {
     /// What goes out only where nothing else does.
     put_off: VecDeque<OutboundMessage>,
     settled: Vec<Settled>,
+    /// Deadlines of what waits, in Unix milliseconds.
+    promised_ms: Vec<i64>,
 }
 
 impl Outbox {
@@ -62,6 +64,16 @@ impl Outbox {
     /// Takes out what came of messages of the stream.
     pub fn take_settled(&mut self) -> Vec<Settled> {
         std::mem::take(&mut self.settled)
+    }
+
+    /// Among what waits is an answer with this deadline, if it has one.
+    pub fn promise(&mut self, deadline_ms: Option<i64>) {
+        self.promised_ms.extend(deadline_ms);
+    }
+
+    /// Takes out the deadlines of what waits.
+    pub fn take_promised(&mut self) -> Vec<i64> {
+        std::mem::take(&mut self.promised_ms)
     }
 
     /// How many messages wait.

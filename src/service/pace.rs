@@ -1,7 +1,10 @@
 //! How long each tier takes, as measured, and which one the time that is left has room for; how long the queue takes
 //! while there is one. It reads no clock.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use crate::scoring::verdict::Tier;
 
@@ -9,6 +12,8 @@ use crate::scoring::verdict::Tier;
 const WEIGHT: f64 = 0.05;
 /// The same for a turn of the thread, which is many messages.
 const TURN_WEIGHT: f64 = 0.2;
+/// The same for what is reckoned with at its longest, so that a pause that comes once in a second is not forgotten.
+const LONGEST_WEIGHT: f64 = 0.01;
 /// How many deviations above the mean are reckoned with.
 const DEVIATIONS: f64 = 4.0;
 
@@ -73,7 +78,8 @@ impl Throughput {
     }
 }
 
-/// How long it takes from handing over what was said until the client writes it. One message at a time is watched.
+/// How long it takes from the beginning of a turn until the client writes what was said in it: the turn itself, the
+/// journal, and the queue to the broker. One turn at a time is watched.
 #[derive(Default)]
 pub struct Leaving {
     watched: Option<(u64, Instant)>,
@@ -81,16 +87,19 @@ pub struct Leaving {
 }
 
 impl Leaving {
-    /// So many messages have been handed over, and so many of them written.
-    pub fn look(&mut self, handed: u64, written: u64, now: Instant) {
+    /// So many messages have been handed over, the last of them by a turn that began then, and so many of them written.
+    pub fn look(&mut self, handed: u64, written: u64, began: Instant, now: Instant) {
         let Some((number, since)) = self.watched else {
-            self.watched = (handed > written).then_some((handed, now));
+            if handed > written {
+                self.watched = Some((handed, began));
+                self.took_s = self.took_s.max((now - began).as_secs_f64());
+            }
             return;
         };
         let took_s = (now - since).as_secs_f64();
         if written >= number {
             self.watched = None;
-            self.took_s = (self.took_s + WEIGHT * (took_s - self.took_s)).max(took_s);
+            self.took_s = (self.took_s + LONGEST_WEIGHT * (took_s - self.took_s)).max(took_s);
         } else {
             // It takes at least as long as it has taken already.
             self.took_s = self.took_s.max(took_s);
@@ -103,6 +112,31 @@ impl Leaving {
     }
 }
 
+/// Deadlines of answers on their way to the broker.
+#[derive(Default)]
+pub struct Promises(VecDeque<(u64, i64)>);
+
+impl Promises {
+    /// Answers have been handed over as the messages up to a number, with these deadlines.
+    pub fn make(&mut self, handed: u64, deadlines_ms: Vec<i64>) {
+        self.0.extend(deadlines_ms.into_iter().map(|deadline_ms| (handed, deadline_ms)));
+    }
+
+    /// Whether none is on its way.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// So many messages are written by now. How many deadlines these did not keep.
+    pub fn look(&mut self, written: u64, now_unix_ms: i64) -> u64 {
+        let mut late = 0;
+        while let Some((_, deadline_ms)) = self.0.pop_front_if(|(number, _)| *number <= written) {
+            late += u64::from(now_unix_ms > deadline_ms);
+        }
+        late
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,23 +144,36 @@ mod tests {
     #[test]
     fn leaving_takes_as_long_as_it_took() {
         let (mut leaving, start) = (Leaving::default(), Instant::now());
-        let mut look = |handed, written, at_ms| {
-            leaving.look(handed, written, start + Duration::from_millis(at_ms));
+        let at = |at_ms| start + Duration::from_millis(at_ms);
+        let mut look = |handed, written, began_ms, at_ms| {
+            leaving.look(handed, written, at(began_ms), at(at_ms));
             leaving.takes().as_millis()
         };
-        // (handed over, written, when, what it takes then)
+        // (handed over, written, when the turn began, when it is looked at, what it takes then)
         let cases = [
-            (0, 0, 0, 0),
-            (10, 0, 0, 0),
-            (20, 9, 30, 30),
-            (20, 10, 40, 40),
-            (20, 20, 50, 40),
-            (30, 20, 60, 40),
-            (30, 30, 60, 38),
+            (0, 0, 0, 0, 0),
+            (10, 0, 0, 2, 2),
+            (20, 9, 20, 30, 30),
+            (20, 10, 30, 40, 40),
+            (20, 20, 40, 50, 40),
+            (30, 20, 55, 60, 40),
+            (30, 30, 60, 60, 39),
         ];
-        for (handed, written, at_ms, expected_ms) in cases {
-            assert_eq!(look(handed, written, at_ms), expected_ms, "{handed} {written} {at_ms}");
+        for (handed, written, began_ms, at_ms, expected_ms) in cases {
+            assert_eq!(look(handed, written, began_ms, at_ms), expected_ms, "{handed} {written} {at_ms}");
         }
+    }
+
+    #[test]
+    fn what_is_written_late_is_counted_once() {
+        let mut promises = Promises::default();
+        promises.make(10, vec![5, 7]);
+        promises.make(20, vec![6]);
+        // (written, when, how many of these were late)
+        for (written, now_ms, expected) in [(9, 9, 0), (10, 6, 1), (19, 9, 0), (20, 7, 1), (20, 9, 0)] {
+            assert_eq!(promises.look(written, now_ms), expected, "{written} {now_ms}");
+        }
+        assert!(promises.is_empty());
     }
 
     #[test]

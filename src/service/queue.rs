@@ -17,6 +17,8 @@ pub struct Received {
     pub message: Message,
     /// When it was seen first.
     pub arrived: Instant,
+    /// The latest moment at which an answer is still of use, in Unix milliseconds.
+    pub deadline_ms: Option<i64>,
 }
 
 /// Messages with the moments of their arrival.

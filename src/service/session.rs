@@ -30,7 +30,7 @@ use super::{
     link::{StreamLink, Streamed},
     metrics::Metrics,
     outbox::Outbox,
-    pace::{Leaving, Throughput},
+    pace::{Leaving, Promises, Throughput},
     queue::{Queue, Received},
     subjects::Kind,
 };
@@ -171,6 +171,7 @@ struct Session<'w> {
     rested: Instant,
     throughput: Throughput,
     leaving: Leaving,
+    promises: Promises,
     /// What has come over two servers, while there are two.
     twice: Option<Twice>,
     end: Option<End>,
@@ -194,6 +195,7 @@ pub async fn serve(broker: Broker, work: &mut Work) -> End {
         rested: Instant::now(),
         throughput: Throughput::default(),
         leaving: Leaving::default(),
+        promises: Promises::default(),
         twice: None,
         end: None,
         connects: 1,
@@ -232,9 +234,10 @@ impl Session<'_> {
             if let Some(end) = self.advance().await? {
                 return Ok(end);
             }
-            if self.is_behind() {
+            if self.is_behind() || !self.promises.is_empty() {
                 // The connection lives on this thread too: it reads and writes only when this task lets it.
                 tokio::task::yield_now().await;
+                self.look_at_written(self.rested);
             }
         }
     }
@@ -297,13 +300,15 @@ impl Session<'_> {
                 return answering.shed(kind, &message, outbox);
             }
             // What would be looked at too late is told so now, and takes no time from the others.
-            if queue.len() > SLICE_MESSAGES && answering::deadline_ms(&message).is_some() {
+            let deadline_ms = answering::deadline_ms(&message);
+            let received = Received { kind, message, arrived, deadline_ms };
+            if queue.len() > SLICE_MESSAGES && deadline_ms.is_some() {
                 let now = clock.get_or_insert_with(Clock::read).moment();
-                if answering.shed_late(kind, &message, now, throughput.wait(queue.len()) + leaving.takes(), outbox) {
+                if answering.shed_late(&received, now, throughput.wait(queue.len()) + leaving.takes(), outbox) {
                     return;
                 }
             }
-            queue.push(Received { kind, message, arrived });
+            queue.push(received);
         };
         let mut is_busy = false;
         if let Moving::Parting(parting) = moving {
@@ -427,6 +432,7 @@ impl Session<'_> {
         let stretch = (began - self.rested).min(STRETCH_MAX);
         let mut answered = 0;
         loop {
+            let slice_began = Instant::now();
             // Without a connection nothing is answered: what is too old by the time there is one has its deadline.
             if self.is_connected {
                 answered += self.answer_slice();
@@ -434,7 +440,7 @@ impl Session<'_> {
             }
             let now_ms = self.work.now_ms();
             self.work.answering.commit(now_ms, &mut self.work.outbox);
-            self.publish().await?;
+            self.publish(slice_began).await?;
             if !self.is_connected || self.work.queue.is_empty() || began.elapsed() >= stretch {
                 break;
             }
@@ -509,7 +515,7 @@ impl Session<'_> {
         }
         let now_ms = self.work.now_ms();
         self.work.answering.finish(now_ms, &mut self.work.outbox);
-        self.publish().await?;
+        self.publish(Instant::now()).await?;
         in_time(broker::round_trip(&self.listening.client)).await?;
         self.listening.client.drain().await.map_err(io::Error::other)?;
         // The broker has everything; this is only for the sake of a proper farewell.

@@ -19,7 +19,7 @@ use gavel::{
     },
     scoring::scorer::Scorer,
     service::{
-        answering::{Answering, Moment},
+        answering::{Answering, Moment, deadline_ms},
         discovery::Discovery,
         handover::{Latest, Refill, Refilled},
         keeper::Keeper,
@@ -458,7 +458,8 @@ impl World {
             wish.deliveries += 1;
             self.received += 1;
             let message = message(wish, number);
-            let received = Received { kind: wish.kind, message, arrived: instant };
+            let deadline_ms = deadline_ms(&message);
+            let received = Received { kind: wish.kind, message, arrived: instant, deadline_ms };
             service.answering.answer(&received, now, &mut service.outbox);
         }
         if let Some(streaming) = &mut self.streaming {

@@ -1,5 +1,5 @@
 //! The bare responder that a service is measured against: it answers at once with a message of a verdict's headers and
-//! size, and sends one copy. It reads no transaction and decides nothing.
+//! size, and sends one copy for each transaction. It reads no transaction and decides nothing.
 
 use std::{
     process::{ExitCode, Stdio},
@@ -45,7 +45,7 @@ pub(super) async fn start(arguments: &[std::ffi::OsString], root: &str, reply_by
 }
 
 /// Answers below a root until the process is ended.
-pub(super) async fn respond(nats: &NatsConfig, root: &str, reply_bytes: usize) -> ExitCode {
+pub(super) async fn respond(nats: &NatsConfig, root: &str, reply_bytes: usize, batch: Option<u64>) -> ExitCode {
     let client = match client::connect(nats, "gavel-echo").await {
         Ok(client) => client,
         Err(error) => {
@@ -53,26 +53,31 @@ pub(super) async fn respond(nats: &NatsConfig, root: &str, reply_bytes: usize) -
             return ExitCode::FAILURE;
         }
     };
-    let Ok(mut requests) = client.subscribe(format!("{root}.score.*.*")).await else { return ExitCode::FAILURE };
+    let subject = if batch.is_some() { format!("{root}.batch.*") } else { format!("{root}.score.*.*") };
+    let Ok(mut requests) = client.subscribe(subject).await else { return ExitCode::FAILURE };
+    let transactions = batch.unwrap_or(1) as usize;
     if client.flush().await.is_err() {
         return ExitCode::FAILURE;
     }
     anstream::println!("{READY}");
     let body = Bytes::from(vec![b'x'; reply_bytes]);
+    let answer = Bytes::from(vec![b'x'; reply_bytes * transactions]);
     let verdict = Subject::from(format!("{root}.verdict.p1.approve"));
     while let Some(request) = requests.next().await {
         if let Some(reply) = request.reply {
             let mut headers = HeaderMap::new();
             headers.insert("Fraud-Latency-Us", "12");
-            let _ = client.publish_with_headers(reply, headers, body.clone()).await;
+            let _ = client.publish_with_headers(reply, headers, answer.clone()).await;
         }
-        let mut headers = HeaderMap::new();
-        headers.insert("Fraud-Card", request.subject.rsplit('.').next().unwrap_or_default());
-        headers.insert("Fraud-Time", "2018-07-25T10:15:30.123Z");
-        headers.insert("Fraud-Amount", "4599");
-        headers.insert("Fraud-Currency", "EUR");
-        headers.insert("Fraud-Merchant", "m_17");
-        let _ = client.publish_with_headers(verdict.clone(), headers, body.clone()).await;
+        for _ in 0..transactions {
+            let mut headers = HeaderMap::new();
+            headers.insert("Fraud-Card", request.subject.rsplit('.').next().unwrap_or_default());
+            headers.insert("Fraud-Time", "2018-07-25T10:15:30.123Z");
+            headers.insert("Fraud-Amount", "4599");
+            headers.insert("Fraud-Currency", "EUR");
+            headers.insert("Fraud-Merchant", "m_17");
+            let _ = client.publish_with_headers(verdict.clone(), headers, body.clone()).await;
+        }
     }
     ExitCode::SUCCESS
 }

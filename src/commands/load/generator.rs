@@ -14,6 +14,7 @@ use async_nats::{
     message::OutboundMessage,
 };
 use futures_util::{FutureExt as _, StreamExt as _};
+use memchr::memmem;
 use tokio::sync::Notify;
 
 use super::{
@@ -30,10 +31,14 @@ use crate::{
 /// How many may be on their way on one connection when the rate is `max`: enough to keep every process busy, and far
 /// less than any of their queues hold.
 const WINDOW: u64 = 256;
+/// The same of batches, however many transactions they have.
+const WINDOW_MIN: u64 = 4;
 /// Moments of sending that a connection remembers. An answer later than so many requests counts as none.
 const REMEMBERED: usize = 1 << 20;
 /// The header with the latest moment at which an answer is still of use, in Unix milliseconds.
 const DEADLINE: HeaderName = HeaderName::from_static("Fraud-Deadline");
+/// What an error in the answer to a batch begins with. In a text its quotes would be escaped.
+const ERROR: &[u8] = b"{\"error\":{";
 /// What stands before a verdict's tier.
 const TIER: &[u8] = b"\"tier\":\"";
 /// How long to wait for answers once everything is sent.
@@ -61,7 +66,7 @@ impl std::str::FromStr for Rate {
 }
 
 /// How to send.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Course {
     /// How fast, at the end.
     pub(super) rate: Rate,
@@ -70,13 +75,24 @@ pub(super) struct Course {
     pub(super) arrivals: Arrivals,
     pub(super) duration: Duration,
     pub(super) connections: u64,
+    /// Transactions in a request, and the root of subjects of batches, where it is not one.
+    pub(super) batch: Option<Batch>,
     /// Whether latencies are kept by second too.
     pub(super) by_second: bool,
     /// How long after its moment a request is still to be answered.
     pub(super) deadline: Option<Duration>,
 }
 
-/// What came of a run.
+/// How requests of several transactions are sent.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    /// How many each has.
+    pub(super) transactions: u64,
+    /// What stands before the processor in their subject.
+    pub(super) root: String,
+}
+
+/// What came of a run. Counts are of transactions, latencies of requests.
 pub(super) struct Outcome {
     pub(super) sent: u64,
     pub(super) answered: u64,
@@ -97,13 +113,14 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    fn take(&mut self, body: &[u8], is_late: bool) {
-        self.late += u64::from(is_late);
+    fn take(&mut self, body: &[u8], answered: u64, is_late: bool) {
+        self.late += if is_late { answered } else { 0 };
         // Of a card's holder or a merchant there is nothing in a verdict that could look like this.
-        let said = body.windows(TIER.len()).rposition(|bytes| bytes == TIER).map(|at| &body[at + TIER.len()..]);
-        let tier = |tier: &Tier| said.is_some_and(|said| said.starts_with(tier.name().as_bytes()));
-        if let Some(place) = Tier::ALL.iter().position(tier) {
-            self.tiers[place] += 1;
+        for at in memmem::find_iter(body, TIER) {
+            let said = &body[at + TIER.len()..];
+            if let Some(place) = Tier::ALL.iter().position(|tier| said.starts_with(tier.name().as_bytes())) {
+                self.tiers[place] += 1;
+            }
         }
     }
 
@@ -120,6 +137,8 @@ struct Shared {
     start: Instant,
     began: SystemTime,
     deadline: Option<Duration>,
+    /// Transactions in a request.
+    transactions: u64,
     /// For each request of the last `REMEMBERED` the nanosecond it was meant to be sent at, plus one; 0 once answered.
     meant_ns: Vec<AtomicU64>,
     sent: AtomicU64,
@@ -130,6 +149,8 @@ struct Shared {
 
 /// What the receiver of one connection found.
 struct Received {
+    /// Answers to requests, whatever they say.
+    requests: u64,
     answered: u64,
     refused: u64,
     kept: Kept,
@@ -139,7 +160,8 @@ struct Received {
 
 /// Sends, and waits for the answers.
 pub(super) async fn run(nats: &NatsConfig, messages: &Arc<Messages>, course: Course) -> Result<Outcome, ClientError> {
-    let Course { rate, ramp_from, arrivals, duration, connections, by_second, deadline } = course;
+    let Course { rate, ramp_from, arrivals, duration, connections, batch, by_second, deadline } = course;
+    let transactions = batch.as_ref().map_or(1, |batch| batch.transactions);
     let mut clients = Vec::new();
     for _ in 0..connections {
         clients.push(client::connect(nats, "gavel-load").await?);
@@ -152,6 +174,7 @@ pub(super) async fn run(nats: &NatsConfig, messages: &Arc<Messages>, course: Cou
             start,
             began,
             deadline,
+            transactions,
             meant_ns: (0..REMEMBERED).map(|_| AtomicU64::new(0)).collect(),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -164,12 +187,21 @@ pub(super) async fn run(nats: &NatsConfig, messages: &Arc<Messages>, course: Cou
         // The subscription must be there before the first answer.
         let _ = client.flush().await;
         receivers.push(tokio::spawn(receive(answers, shared.clone(), by_second)));
-        let sender = Sender { client, inbox, messages: messages.clone(), shared, first, step: connections };
+        let sender = Sender {
+            client,
+            inbox,
+            messages: messages.clone(),
+            shared,
+            first,
+            step: connections,
+            batch: batch.clone(),
+        };
         senders.push(match rate {
             Rate::Max => tokio::spawn(sender.send_freely(duration)),
             Rate::PerSecond(rate) => {
                 let handle = tokio::runtime::Handle::current();
-                let ramp = Ramp { from: ramp_from.unwrap_or(rate), to: rate, duration };
+                let requests = |rate: f64| rate / transactions as f64;
+                let ramp = Ramp { from: requests(ramp_from.unwrap_or(rate)), to: requests(rate), duration };
                 let schedule = Schedule::new(ramp, arrivals, first, connections);
                 tokio::task::spawn_blocking(move || sender.send_paced(schedule, &handle))
             }
@@ -191,6 +223,7 @@ pub(super) async fn run(nats: &NatsConfig, messages: &Arc<Messages>, course: Cou
     }
     let elapsed = Duration::from_nanos(total.last_ns).max(duration);
     let Received { answered, refused, kept, latencies, .. } = total;
+    let sent = sent * transactions;
     Ok(Outcome { sent, answered, refused, kept, began, elapsed, latencies })
 }
 
@@ -202,6 +235,7 @@ struct Sender {
     /// The number of this connection's first message, and the distance to its next.
     first: u64,
     step: u64,
+    batch: Option<Batch>,
 }
 
 impl Sender {
@@ -209,9 +243,10 @@ impl Sender {
     async fn send_freely(self, duration: Duration) -> u64 {
         let mut scratch = Vec::new();
         tokio::time::sleep_until(self.shared.start.into()).await;
+        let window = (WINDOW / self.shared.transactions).max(WINDOW_MIN);
         let mut sent = 0_u64;
         while self.shared.start.elapsed() < duration {
-            if sent - self.shared.received.load(Ordering::Acquire) >= WINDOW {
+            if sent - self.shared.received.load(Ordering::Acquire) >= window {
                 // A lost answer must not stop the run.
                 let _ = tokio::time::timeout(Duration::from_millis(100), self.shared.progress.notified()).await;
                 continue;
@@ -252,7 +287,13 @@ impl Sender {
     }
 
     fn prepare(&self, sent: u64, meant_ns: u64, scratch: &mut Vec<u8>) -> OutboundMessage {
-        let (subject, payload) = self.messages.message(self.first + sent * self.step, scratch);
+        let number = self.first + sent * self.step;
+        let (subject, payload) = match &self.batch {
+            None => self.messages.message(number, scratch),
+            Some(Batch { transactions, root }) => {
+                self.messages.batch(root, number * transactions, *transactions, scratch)
+            }
+        };
         self.shared.meant_ns[sent as usize % REMEMBERED].store(meant_ns + 1, Ordering::Release);
         let headers = self.shared.deadline.map(|deadline| {
             let at = self.shared.began + Duration::from_nanos(meant_ns) + deadline;
@@ -284,14 +325,14 @@ async fn receive(mut answers: Subscriber, shared: Arc<Shared>, by_second: bool) 
                 while let Some(Some(answer)) = answers.next().now_or_never() {
                     received.take(&answer, &shared);
                 }
-                shared.received.store(received.answered + received.refused, Ordering::Release);
+                shared.received.store(received.requests, Ordering::Release);
                 shared.progress.notify_one();
                 idle_since = Instant::now();
             }
             Err(_) => {}
         }
         if shared.is_sent.load(Ordering::Acquire) {
-            let all = received.answered + received.refused >= shared.sent.load(Ordering::Acquire);
+            let all = received.requests >= shared.sent.load(Ordering::Acquire);
             if all || idle_since.elapsed() > PATIENCE {
                 return received;
             }
@@ -303,7 +344,14 @@ async fn receive(mut answers: Subscriber, shared: Arc<Shared>, by_second: bool) 
 
 impl Received {
     fn new(by_second: bool) -> Self {
-        Self { answered: 0, refused: 0, kept: Kept::default(), last_ns: 0, latencies: Latencies::new(by_second) }
+        Self {
+            requests: 0,
+            answered: 0,
+            refused: 0,
+            kept: Kept::default(),
+            last_ns: 0,
+            latencies: Latencies::new(by_second),
+        }
     }
 
     fn take(&mut self, answer: &Message, shared: &Shared) {
@@ -314,14 +362,21 @@ impl Received {
         let meant_ns = shared.meant_ns[number % REMEMBERED].swap(0, Ordering::AcqRel);
         let Some(meant_ns) = meant_ns.checked_sub(1) else { return };
         let error = |headers: &async_nats::HeaderMap| headers.get("Nats-Service-Error-Code").is_some();
+        self.requests += 1;
         if answer.status.is_some() || answer.headers.as_ref().is_some_and(error) {
-            self.refused += 1;
+            self.refused += shared.transactions;
         } else {
+            let refused = match shared.transactions {
+                1 => 0,
+                transactions => transactions.min(memmem::find_iter(&answer.payload, ERROR).count() as u64),
+            };
+            let answered = shared.transactions - refused;
             let latency_ns = now_ns.saturating_sub(meant_ns).max(1);
-            self.answered += 1;
+            self.answered += answered;
+            self.refused += refused;
             self.latencies.record(meant_ns, latency_ns);
             if let Some(deadline) = shared.deadline {
-                self.kept.take(&answer.payload, u128::from(latency_ns) > deadline.as_nanos());
+                self.kept.take(&answer.payload, answered, u128::from(latency_ns) > deadline.as_nanos());
             }
         }
         self.last_ns = now_ns;

@@ -85,11 +85,32 @@ impl Messages {
     /// The subject and the body of the message of a number. Past the end of the file its rows come again under other
     /// ids, and later, so that no answer is a repeated one.
     pub(super) fn message(&self, number: u64, scratch: &mut Vec<u8>) -> (Subject, Bytes) {
+        scratch.clear();
+        let subject = self.push(number, scratch);
+        (Subject::from(subject.to_owned()), Bytes::copy_from_slice(scratch))
+    }
+
+    /// So many messages from a number on as one batch, sent below its own root on behalf of the first one's processor.
+    pub(super) fn batch(&self, root: &str, first: u64, count: u64, scratch: &mut Vec<u8>) -> (Subject, Bytes) {
+        scratch.clear();
+        let mut processor = "";
+        for number in first..first + count {
+            scratch.push(if number == first { b'[' } else { b',' });
+            let subject = self.push(number, scratch);
+            if number == first {
+                processor = subject.rsplit('.').nth(1).unwrap_or_default();
+            }
+        }
+        scratch.push(b']');
+        (Subject::from(format!("{root}.{processor}")), Bytes::copy_from_slice(scratch))
+    }
+
+    /// Appends the body of the message of a number, and gives its subject.
+    fn push(&self, number: u64, scratch: &mut Vec<u8>) -> &str {
         let count = self.rows.len() as u64;
         let (lap, place) = (number / count, (number % count) as usize);
         let row = &self.rows[place];
         let lap_ms = self.last_ms - self.first_ms + DAY_MS;
-        scratch.clear();
         scratch.extend_from_slice(b"{\"id\":\"");
         scratch.extend_from_slice(self.part(&row.id));
         // Writing to memory cannot fail.
@@ -100,12 +121,8 @@ impl Messages {
         let time_ms = row.time_ms.saturating_add(lap_ms.saturating_mul(i64::try_from(lap).unwrap_or(i64::MAX)));
         let _ = write!(scratch, "\",\"time\":{time_ms}");
         scratch.extend_from_slice(self.part(&row.rest));
-        (self.subject(row), Bytes::copy_from_slice(scratch))
-    }
-
-    fn subject(&self, row: &Message) -> Subject {
-        let text = self.part(&row.subject);
-        Subject::from(String::from_utf8_lossy(text).into_owned())
+        // Roots, processors and cards are ASCII.
+        std::str::from_utf8(self.part(&row.subject)).unwrap_or_default()
     }
 
     fn part(&self, range: &Range<u32>) -> &[u8] {
@@ -178,5 +195,9 @@ mod tests {
             let route = Route { processor: "file", card: Some("c_1") };
             assert!(decode_transaction(&body, route, &schema).is_ok_and(|transaction| transaction.flags.is_empty()));
         }
+        let (subject, body) = messages.batch("a.batch", 1, 2, &mut Vec::new());
+        let bodies =
+            [1, 2].map(|number| String::from_utf8_lossy(&messages.message(number, &mut Vec::new()).1).into_owned());
+        assert_eq!((subject.as_str(), &*body), ("a.batch.file", format!("[{}]", bodies.join(",")).as_bytes()));
     }
 }

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 pub(super) use self::body::push_rest;
 use self::{
-    generator::{Course, Kept, Outcome, Rate},
+    generator::{Batch, Course, Kept, Outcome, Rate},
     messages::Messages,
     schedule::Arrivals,
 };
@@ -43,7 +43,7 @@ const SAMPLE_ROWS: u64 = 2_000;
 /// Arguments of `gavel load`.
 #[derive(Args, Clone, Debug)]
 pub struct LoadArguments {
-    /// Requests per second, or `max` to saturate
+    /// Transactions per second, or `max` to saturate
     #[arg(long, value_name = "R", default_value = "1000")]
     rate: Rate,
     /// How long to send
@@ -55,6 +55,9 @@ pub struct LoadArguments {
     /// Connections to send on
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1024))]
     connections: u64,
+    /// Send batches of so many transactions: counts are of transactions, latencies of batches
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    batch: Option<u64>,
     /// How requests follow each other
     #[arg(long, value_enum, default_value_t = Arrivals::Steady)]
     arrivals: Arrivals,
@@ -141,7 +144,7 @@ pub fn run(arguments: &LoadArguments) -> ExitCode {
         Err(error) => return fail(&error.to_string()),
     };
     if let Some(root) = &arguments.echo_responder {
-        return runtime.block_on(echo::respond(&config.nats, root, arguments.echo_bytes));
+        return runtime.block_on(echo::respond(&config.nats, root, arguments.echo_bytes, arguments.batch));
     }
     match runtime.block_on(measure(arguments, &config)) {
         Ok(report) if arguments.json.json => {
@@ -178,18 +181,22 @@ async fn measure(arguments: &LoadArguments, config: &Config) -> Result<Report, S
     let _responder = if arguments.echo {
         let bytes = verdict_bytes(config, &messages).unwrap_or(arguments.echo_bytes);
         let passed = [("--nats", arguments.nats.nats.as_ref().map(Into::into)), ("--config", config_file(config))];
+        let batch = arguments.batch.map(|batch| batch.to_string().into());
+        let passed = passed.into_iter().chain([("--batch", batch)]);
         let passed: Vec<std::ffi::OsString> =
             passed.into_iter().filter_map(|(name, value)| Some([name.into(), value?])).flatten().collect();
         Some(echo::start(&passed, &echo_root, bytes).await?)
     } else {
         None
     };
+    let batch_root = if arguments.echo { format!("{echo_root}.batch") } else { config.subjects.batch.clone() };
     let course = Course {
         rate: arguments.rate,
         ramp_from: arguments.ramp_from,
         arrivals: arguments.arrivals,
         duration: Duration::from_secs_f64(arguments.seconds),
         connections: arguments.connections,
+        batch: arguments.batch.map(|transactions| Batch { transactions, root: batch_root }),
         by_second: arguments.hdr.is_some(),
         deadline: arguments.deadline.map(Duration::from_millis),
     };

@@ -23,6 +23,11 @@ impl Clock {
         Moment { instant: self.now, unix_ms: self.start_unix_ms.saturating_add(passed_ms) }
     }
 
+    /// Milliseconds since 1970 by the wall clock.
+    pub(super) fn unix_ms() -> i64 {
+        Self::read().start_unix_ms
+    }
+
     pub(super) fn advance(&mut self, now: Instant) {
         self.now = now;
     }

@@ -24,6 +24,7 @@ use crate::{
     service::{
         broker::{self, Broker},
         discovery,
+        pace::{Leaving, Promises},
         subjects::Kind,
     },
 };
@@ -104,6 +105,8 @@ impl Session<'_> {
                 let mut parting = std::mem::replace(&mut self.listening, listening);
                 parting.end().await?;
                 (self.events, self.connects, self.published) = (events, 1, self.written());
+                // Its count of what is written begins anew.
+                (self.leaving, self.promises) = (Leaving::default(), Promises::default());
                 self.work.metrics.reconnects.inc();
                 greet(&client, &mut self.work.answering);
                 self.moving = Moving::Parting(Box::new(parting));
