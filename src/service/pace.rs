@@ -130,7 +130,8 @@ impl Promises {
     /// So many messages are written by now. How many deadlines these did not keep.
     pub fn look(&mut self, written: u64, now_unix_ms: i64) -> u64 {
         let mut late = 0;
-        while let Some((_, deadline_ms)) = self.0.pop_front_if(|(number, _)| *number <= written) {
+        while let Some((_, deadline_ms)) = self.0.front().copied().filter(|(number, _)| *number <= written) {
+            self.0.pop_front();
             late += u64::from(now_unix_ms > deadline_ms);
         }
         late
