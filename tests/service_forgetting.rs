@@ -11,7 +11,7 @@ use async_nats::{
 };
 use support::{
     Broker, Gavel,
-    streams::{STREAM, header, next, put, stored, transaction},
+    streams::{STREAM, header, next, put, stored, transaction, verdicts},
 };
 
 fn copy(from: &Path, to: &Path) {
@@ -60,8 +60,7 @@ async fn a_number_that_is_given_out_again_is_not_skipped() {
     gavel.wait_metric("gavel_stream_reading", "", 1.0);
     let client = broker.client().await;
     let context = jetstream::new(client.clone());
-    let mut verdicts = client.subscribe("fraud.v1.verdict.>").await.unwrap();
-    client.flush().await.unwrap();
+    let mut verdicts = verdicts(&client).await;
     let subject = "fraud.v1.txn.p1.c_1";
     for number in 1..=2 {
         put(&context, subject, transaction(&format!("t-{number}"), 1)).await;

@@ -11,9 +11,8 @@ use std::{
 };
 
 use async_nats::{Client, ConnectOptions, Event, Request, jetstream, jetstream::stream};
-use futures_util::StreamExt as _;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use support::{Broker, Gavel, wait_for};
+use support::{Broker, Gavel, streams::next, wait_for};
 
 const ACCOUNTS: &str = include_str!("../docs/nats/accounts.conf");
 const USERS: [&str; 5] = ["gavel", "acme", "analyst", "desk", "operator"];
@@ -104,10 +103,6 @@ async fn make_streams(operator: &User) {
         };
         context.create_stream(wanted).await.expect("made");
     }
-}
-
-async fn next(subscriber: &mut async_nats::Subscriber) -> async_nats::Message {
-    tokio::time::timeout(Duration::from_secs(20), subscriber.next()).await.expect("in time").expect("a message")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

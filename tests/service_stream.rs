@@ -14,7 +14,7 @@ use support::{
     Broker, Gavel,
     old::old_broker,
     purchases::{Purchase, purchases, uninterrupted},
-    streams::{STREAM, header, next, nothing_more, put, stored, transaction, until_acknowledged},
+    streams::{STREAM, header, next, nothing_more, put, stored, transaction, until_acknowledged, verdicts},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -310,8 +310,7 @@ async fn without_a_journal_the_consumer_says_where_to_go_on() {
     gavel.wait_metric("gavel_stream_reading", "", 1.0);
     let client = broker.client().await;
     let context = jetstream::new(client.clone());
-    let mut verdicts = client.subscribe("fraud.v1.verdict.>").await.unwrap();
-    client.flush().await.unwrap();
+    let mut verdicts = verdicts(&client).await;
     put(&context, "fraud.v1.txn.p1.c_1", transaction("t-1", 1)).await;
     next(&mut verdicts).await;
     let stream = context.get_stream("FRAUD-TXN").await.unwrap();
@@ -335,8 +334,7 @@ async fn a_stream_that_has_forgotten_goes_on() {
     gavel.wait_metric("gavel_stream_reading", "", 1.0);
     let client = broker.client().await;
     let context = jetstream::new(client.clone());
-    let mut verdicts = client.subscribe("fraud.v1.verdict.>").await.unwrap();
-    client.flush().await.unwrap();
+    let mut verdicts = verdicts(&client).await;
     for number in 1..=5 {
         put(&context, "fraud.v1.txn.p1.c_1", transaction(&format!("t-{number}"), 1)).await;
         next(&mut verdicts).await;

@@ -318,8 +318,7 @@ impl Answering {
             latest.keep(&request.payload, route.processor, *releases, core.scorer);
         }
         let done = Instant::now();
-        reply(request, answer.body, answer.is_repeated, done - arrived, out);
-        out.promise(deadline_ms.filter(|_| request.reply.is_some()));
+        reply(received, answer.body, answer.is_repeated, done - arrived, out);
         tally.latency(done - arrived);
         if is_measured {
             pace.measure(tier, done - decoded);
@@ -370,8 +369,7 @@ impl Answering {
         let done = Instant::now();
         let fits = body.len() + HEADERS_RESERVE_BYTES <= self.payload_max_bytes;
         if fits {
-            reply(request, Bytes::copy_from_slice(&body), false, done - arrived, out);
-            out.promise(deadline_ms.filter(|_| request.reply.is_some()));
+            reply(received, Bytes::copy_from_slice(&body), false, done - arrived, out);
             self.tally.latency(done - arrived);
         }
         self.voice.body = body;
@@ -559,14 +557,15 @@ fn copy_of(
     OutboundMessage { subject, reply: None, payload, headers: Some(headers) }
 }
 
-fn reply(request: &Message, body: Bytes, is_repeated: bool, took: std::time::Duration, out: &mut Outbox) {
-    let Some(reply) = &request.reply else { return };
+fn reply(received: &Received, body: Bytes, is_repeated: bool, took: std::time::Duration, out: &mut Outbox) {
+    let Some(reply) = &received.message.reply else { return };
     let mut headers = HeaderMap::new();
     headers.insert(LATENCY, HeaderValue::from(microseconds(took)));
     if is_repeated {
         headers.insert(const { HeaderName::from_static("Fraud-Duplicate") }, "true");
     }
     out.publish(reply.clone(), headers, body);
+    out.promise(received.deadline_ms);
 }
 
 /// A message's deadline. One that is no number is none.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::{
-    Client, HeaderMap, Message,
+    Client, HeaderMap, Message, Subscriber,
     jetstream::{
         self, Context,
         consumer::{DeliverPolicy, pull},
@@ -27,12 +27,19 @@ pub async fn put(context: &Context, subject: &str, body: String) -> u64 {
 }
 
 /// The next message.
-pub async fn next(subscriber: &mut async_nats::Subscriber) -> Message {
+pub async fn next(subscriber: &mut Subscriber) -> Message {
     tokio::time::timeout(Duration::from_secs(20), subscriber.next()).await.expect("in time").expect("a message")
 }
 
+/// Every verdict from now on.
+pub async fn verdicts(client: &Client) -> Subscriber {
+    let verdicts = client.subscribe("fraud.v1.verdict.>").await.expect("subscribed");
+    client.flush().await.expect("the broker is there");
+    verdicts
+}
+
 /// Nothing comes for a while.
-pub async fn nothing_more(subscriber: &mut async_nats::Subscriber) {
+pub async fn nothing_more(subscriber: &mut Subscriber) {
     let more = tokio::time::timeout(Duration::from_millis(300), subscriber.next()).await;
     assert!(more.is_err(), "{:?}", more.map(|message| message.map(|message| message.subject)));
 }

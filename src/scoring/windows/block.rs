@@ -119,6 +119,9 @@ impl Block {
 
     /// Where a row of a time goes, behind those of the same time, and how many of these there are.
     pub(super) fn place_of(&self, shape: Shape, time_ms: i64) -> (usize, usize) {
+        if self.last_ms(shape).is_none_or(|last| last < time_ms) {
+            return (self.len(), 0);
+        }
         let at = self.rank(shape, time_ms);
         let older = time_ms.checked_sub(1).map_or(0, |bound_ms| self.rank(shape, bound_ms));
         (at, at - older)

@@ -83,8 +83,7 @@ impl Rows {
                 left.seen_ms = trim_block(layout, block, cutoff_ms);
             }
             if block.len() < layout.rows_max && block.spans(shape, row.time_ms) {
-                let is_newest = block.last_ms(shape).is_none_or(|last| last < row.time_ms);
-                let (at, rank) = if is_newest { (block.len(), 0) } else { block.place_of(shape, row.time_ms) };
+                let (at, rank) = block.place_of(shape, row.time_ms);
                 block.insert(shape, at, row);
                 for members in layout.members.iter().filter(|members| row.members.contains(**members)) {
                     mark_latest(layout, block, *members, at);
