@@ -3,14 +3,31 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, Metadata},
+    io,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::scoring::rules::{FILE_MAX_BYTES, RuleSources, SourceFile, data_files};
+use crate::scoring::rules::{Data, FILE_MAX_BYTES, KnownLists, RuleSources, SourceFile, data_files};
 
 /// The largest file of a list or table: its entries are held in at most as much memory.
 const DATA_MAX_BYTES: u64 = 4 << 30;
+
+/// A file changed this lately may change again within the grain of its clock.
+const GRAIN: Duration = Duration::from_secs(2);
+
+/// How a file looks from outside: as long as it looks the same it holds the same, if it was settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    bytes: u64,
+    modified: Duration,
+    identity: [i64; 4],
+}
+
+/// The files of lists that were read before, by path: how each looked, and the hash of what it held.
+#[derive(Clone, Debug, Default)]
+pub struct SeenFiles(BTreeMap<PathBuf, (Look, [u8; 32])>);
 
 /// Why there is no rule directory to read. Single files that cannot be read are told with everything else that is wrong
 /// with a rule set.
@@ -32,9 +49,53 @@ pub enum RuleDirectoryError {
     },
 }
 
+impl Look {
+    /// How it looks now.
+    pub fn of(metadata: &Metadata) -> Self {
+        let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+        let modified = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { bytes: metadata.len(), modified, identity: identity(metadata) }
+    }
+
+    /// Whether it was changed so long ago that another change could not look the same.
+    pub fn is_settled(&self) -> bool {
+        // One from the future is not.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.saturating_sub(self.modified) > GRAIN
+    }
+
+    /// As words, to be hashed.
+    pub const fn words(&self) -> [i64; 7] {
+        let [device, file, changed_s, changed_ns] = self.identity;
+        let (seconds, nanos) = (self.modified.as_secs().cast_signed(), self.modified.subsec_nanos() as i64);
+        [self.bytes.cast_signed(), seconds, nanos, device, file, changed_s, changed_ns]
+    }
+}
+
+/// What differs between a file and another one put in its place.
+#[cfg(unix)]
+fn identity(metadata: &Metadata) -> [i64; 4] {
+    use std::os::unix::fs::MetadataExt as _;
+    [metadata.dev() as i64, metadata.ino() as i64, metadata.ctime(), metadata.ctime_nsec()]
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Metadata) -> [i64; 4] {
+    [0; 4]
+}
+
 /// Reads the `*.toml` of a directory and the files that they name. Hidden files are left out: editors put their own
 /// there while they save.
 pub fn read_rules(directory: &Path) -> Result<RuleSources, RuleDirectoryError> {
+    read_rules_knowing(directory, &KnownLists::default(), &mut SeenFiles::default())
+}
+
+/// The same where lists are known by the hashes of their files: those whose files look as they did are not read again.
+pub fn read_rules_knowing(
+    directory: &Path,
+    known: &KnownLists,
+    seen: &mut SeenFiles,
+) -> Result<RuleSources, RuleDirectoryError> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => RuleDirectoryError::Missing(directory.to_owned()),
         io::ErrorKind::NotADirectory => RuleDirectoryError::NotADirectory(directory.to_owned()),
@@ -57,9 +118,15 @@ pub fn read_rules(directory: &Path) -> Result<RuleSources, RuleDirectoryError> {
             Err(problem) => drop(sources.unreadable.insert(name, problem)),
         }
     }
-    let names = data_files(&sources.files);
-    sources.data =
-        names.into_iter().map(|name| (name.clone(), read_data(directory, &name))).collect::<BTreeMap<_, _>>();
+    let before = std::mem::take(seen);
+    for (name, is_table) in data_files(&sources.files) {
+        let data = if Path::new(&name).is_absolute() {
+            Err("it is an absolute path".to_owned())
+        } else {
+            read_data(&directory.join(&name), &before, |hash| !is_table && known.contains_key(hash), seen)
+        };
+        sources.data.insert(name, data);
+    }
     Ok(sources)
 }
 
@@ -72,11 +139,23 @@ fn read_text(path: &Path) -> Result<String, String> {
     })
 }
 
-fn read_data(directory: &Path, name: &str) -> Result<Vec<u8>, String> {
-    if Path::new(name).is_absolute() {
-        return Err("it is an absolute path".to_owned());
+/// Reads the file of a list or a table, unless it looks as it did `before` and need not be read then.
+fn read_data(
+    path: &Path,
+    before: &SeenFiles,
+    is_known: impl Fn(&[u8; 32]) -> bool,
+    seen: &mut SeenFiles,
+) -> Result<Data, String> {
+    // Looked at first: what changes while it is read looks otherwise the next time.
+    let look = fs::metadata(path).ok().map(|metadata| Look::of(&metadata)).filter(Look::is_settled);
+    let data = match (look, before.0.get(path)) {
+        (Some(look), Some((known_look, hash))) if look == *known_look && is_known(hash) => Data::unchanged(*hash),
+        _ => Data::read(read_regular(path, DATA_MAX_BYTES)?),
+    };
+    if let Some(look) = look {
+        seen.0.insert(path.to_owned(), (look, *data.hash()));
     }
-    read_regular(&directory.join(name), DATA_MAX_BYTES)
+    Ok(data)
 }
 
 /// Reads a plain file. A device or a pipe might never end.
@@ -98,7 +177,10 @@ fn read_regular(path: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::scoring::lists::ListFile;
 
     #[test]
     fn reads_rule_files_and_what_they_name() {
@@ -115,7 +197,11 @@ mod tests {
         let sources = read_rules(directory.path()).expect("readable");
         let names: Vec<_> = sources.files.iter().map(|file| file.name.rsplit('/').next().unwrap_or_default()).collect();
         assert_eq!(names, ["a.toml", "b.toml"]);
-        let data: Vec<_> = sources.data.iter().map(|(name, data)| (name.as_str(), data.as_deref())).collect();
+        let data: Vec<_> = sources
+            .data
+            .iter()
+            .map(|(name, data)| (name.as_str(), data.as_ref().map(|data| data.bytes().unwrap_or_default())))
+            .collect();
         assert_eq!(data[0].0, "/etc/passwd");
         assert_eq!(data[0].1, Err(&"it is an absolute path".to_owned()));
         assert_eq!(data[1], ("lists", Err(&"it is a directory".to_owned())));
@@ -123,6 +209,43 @@ mod tests {
         assert_eq!(data[3], ("nosuch.csv", Err(&"there is no such file".to_owned())));
         let problems: Vec<_> = sources.unreadable.values().map(String::as_str).collect();
         assert_eq!(problems, ["line 2 is not UTF-8", "it is a directory"]);
+    }
+
+    #[test]
+    fn a_list_that_looks_as_it_did_is_not_read_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        let put = |name: &str, text: &str, age_s: u64| {
+            fs::write(path(name), text).expect(name);
+            let time = SystemTime::now() - Duration::from_secs(age_s);
+            fs::File::options().append(true).open(path(name)).expect(name).set_modified(time).expect("set");
+        };
+        let table = "[[table]]\nid = \"t\"\nfile = \"t.csv\"\ntype = \"text\"\n";
+        put("a.toml", &format!("[[list]]\nid = \"l\"\nfile = \"l.csv\"\n{table}"), 0);
+        put("l.csv", "c_1\n", 10);
+        put("t.csv", "a,b\n", 10);
+        let mut seen = SeenFiles::default();
+        let list = Arc::new(ListFile::parse(b"c_1\n", &mut Vec::new()));
+        let known = KnownLists::from([(*list.hash(), list)]);
+        let mut is_read = |known: &KnownLists, expected: &str| {
+            let sources = read_rules_knowing(directory.path(), known, &mut seen).expect("readable");
+            assert_eq!(
+                sources.data["t.csv"].as_ref().map(Data::bytes),
+                Ok(Some(&b"a,b\n"[..])),
+                "a table is always read"
+            );
+            let data = sources.data["l.csv"].as_ref().expect("readable");
+            assert_eq!(data.hash(), blake3::hash(expected.as_bytes()).as_bytes());
+            data.bytes().is_some()
+        };
+        assert!(is_read(&known, "c_1\n"), "nothing was seen yet");
+        assert!(!is_read(&known, "c_1\n"));
+        assert!(is_read(&KnownLists::default(), "c_1\n"), "what it held is not known any more");
+        put("l.csv", "c_2\n", 9);
+        assert!(is_read(&known, "c_2\n"), "it was changed");
+        put("l.csv", "c_1\n", 0);
+        assert!(is_read(&known, "c_1\n"));
+        assert!(is_read(&known, "c_1\n"), "it may be changed once more within the grain of the clock");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     config::{Config, ModelChoice},
-    files::{RuleDirectoryError, read_rules},
+    files::{RuleDirectoryError, SeenFiles, read_rules_knowing},
     scoring::{
         model::{Model, ModelError},
         release::{FeatureProblem, Models, Release, ReleaseProblems},
@@ -107,15 +107,15 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads what the configuration names.
-    pub fn read(config: &Config) -> Result<Self, LoadError> {
+    /// Reads what the configuration names, but for lists that are known and whose files look as they did.
+    pub fn read(config: &Config, known: &KnownLists, seen: &mut SeenFiles) -> Result<Self, LoadError> {
         let read = |path: PathBuf| match read_model(&path) {
             Ok(bytes) => Ok((path, bytes)),
             Err(error) => Err(LoadError::ModelFile { path, error }),
         };
         let model = model_path(&config.model, &config.challengers)?.map(read).transpose()?;
         let challengers = config.challengers.iter().cloned().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { rules: read_rules(&config.rules)?, model, challengers })
+        Ok(Self { rules: read_rules_knowing(&config.rules, known, seen)?, model, challengers })
     }
 
     /// The content hash of all of it, names included.
@@ -138,7 +138,10 @@ impl Sources {
         put(b"data");
         for (name, content) in data {
             put(name.as_bytes());
-            put(content.as_deref().unwrap_or_else(|problem| problem.as_bytes()));
+            match content {
+                Ok(data) => put(data.hash()),
+                Err(problem) => put(problem.as_bytes()),
+            }
         }
         for (path, bytes) in self.model.iter().chain(&self.challengers) {
             put(path.as_os_str().as_encoded_bytes());
@@ -157,7 +160,7 @@ impl Sources {
         rules.chain(unreadable).chain(data).chain(model).collect()
     }
 
-    /// Compiles it. Lists that are known already by their files' hashes are not read again.
+    /// Compiles it. Lists that are known already by their files' hashes are not made again.
     pub fn compile(self, config: &Config, known: &KnownLists) -> Result<Loaded, LoadError> {
         let parse = |(path, bytes): (PathBuf, Vec<u8>)| match Model::read(&bytes) {
             Ok(model) => Ok((path, Arc::new(model))),
@@ -175,7 +178,8 @@ impl Sources {
 
 /// Loads what the configuration names.
 pub fn load_release(config: &Config) -> Result<Loaded, LoadError> {
-    Sources::read(config)?.compile(config, &KnownLists::default())
+    let known = KnownLists::default();
+    Sources::read(config, &known, &mut SeenFiles::default())?.compile(config, &known)
 }
 
 /// Loads the model that the configuration names, if it names one.

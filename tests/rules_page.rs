@@ -8,7 +8,7 @@ use gavel::{
         expression::{Compiler, Finding},
         field::{AttributeSchema, FieldType},
         money::Currency,
-        rules::{Diagnostic, RuleSources, SourceFile, data_files, parse},
+        rules::{Data, Diagnostic, RuleSources, SourceFile, data_files, parse},
         settings::Settings,
     },
 };
@@ -48,9 +48,9 @@ fn sources(snippets: &[(&str, usize, String)]) -> RuleSources {
         // Blank lines before it make the lines of what is told those of the page.
         .map(|(_, line, text)| SourceFile { name: "docs/rules.md".into(), text: "\n".repeat(*line) + text })
         .collect();
-    let data = data_files(&files).into_iter().map(|name| {
+    let data = data_files(&files).into_keys().map(|name| {
         let text = lists.get(name.as_str()).unwrap_or_else(|| panic!("the page does not show {name}"));
-        (name, Ok(text.as_bytes().to_vec()))
+        (name, Ok(Data::read(text.as_bytes().to_vec())))
     });
     RuleSources { data: data.collect(), files, ..RuleSources::default() }
 }

@@ -23,6 +23,20 @@ pub struct Trial<'r> {
     hits: Hits,
 }
 
+/// Which answers of its aggregates are known.
+#[derive(Clone, Copy)]
+pub enum Known<'k> {
+    /// All, in the order of its plan.
+    All(&'k [AggregateValue]),
+    /// Some, in another order.
+    Some {
+        /// The answers.
+        answers: &'k [AggregateValue],
+        /// By aggregate of its plan: where the answer stands.
+        places: &'k [Option<usize>],
+    },
+}
+
 impl<'r> Trial<'r> {
     /// A trial of a release. With windows, aggregates whose answers are not known are those of the transactions tried.
     pub fn new(release: &'r Release, has_windows: bool) -> Self {
@@ -39,14 +53,8 @@ impl<'r> Trial<'r> {
         }
     }
 
-    /// What the release decides about a transaction, enforced or not. `known` gives the answers of aggregates by place,
-    /// as far as they are known.
-    pub fn decide<'k>(
-        &mut self,
-        transaction: &Transaction<'_>,
-        tier: Tier,
-        known: impl Iterator<Item = Option<&'k AggregateValue>>,
-    ) -> Decision {
+    /// What the release decides about a transaction, enforced or not.
+    pub fn decide(&mut self, transaction: &Transaction<'_>, tier: Tier, known: Known<'_>) -> Decision {
         let release = self.release;
         let amount_base_minor = release.settings.rates.to_base_minor(transaction.amount_minor, transaction.currency);
         let codes = CodedFields::of(transaction);
@@ -60,13 +68,18 @@ impl<'r> Trial<'r> {
             release.program.filters(&scope, &mut self.memo, &mut self.filters);
             observed = Some(windows.observe(transaction, amount_base_minor, &self.filters, &mut self.answers));
         }
-        self.answers.resize(release.plan.aggregates.len(), AggregateValue::Missing);
-        for (answer, known) in self.answers.iter_mut().zip(known) {
-            if let Some(known) = known {
-                answer.clone_from(known);
+        let aggregates = match known {
+            Known::All(answers) => answers,
+            Known::Some { answers, places } => {
+                self.answers.resize(release.plan.aggregates.len(), AggregateValue::Missing);
+                for (answer, place) in self.answers.iter_mut().zip(places) {
+                    if let Some(known) = place.and_then(|place| answers.get(place)) {
+                        answer.clone_from(known);
+                    }
+                }
+                &self.answers
             }
-        }
-        let aggregates = &self.answers;
+        };
         let mut scope = Scope { transaction, codes, amount_base_minor, aggregates, score: None, lists: &release.lists };
         if transaction.kind == TransactionType::Reversal {
             return Decision::Approve;
@@ -99,7 +112,7 @@ impl<'r> Trial<'r> {
         self.release.rules.deciding(&self.hits).map(|rule| &*rule.id)
     }
 
-    /// What the aggregates answered for the transaction tried last.
+    /// What the aggregates answered for the transaction tried last, where not all of it was known.
     pub fn answers(&self) -> &[AggregateValue] {
         &self.answers
     }

@@ -12,7 +12,7 @@ use gavel::{
     scoring::{
         money::Currency,
         release::{Models, Release},
-        rules::{RuleSources, SourceFile, parse},
+        rules::{Data, RuleSources, SourceFile, parse},
         scorer::{Past, Scorer},
         settings::Settings,
     },
@@ -73,7 +73,7 @@ then = "deny"
 pub(crate) fn release(limit: u32) -> Release {
     let settings = Settings::default_for(Currency::from_code("EUR").expect("EUR"));
     let files = vec![SourceFile { name: "rules/rules.toml".into(), text: rules(limit) }];
-    let data = BTreeMap::from([("blocked.csv".to_owned(), Ok(Vec::new()))]);
+    let data = BTreeMap::from([("blocked.csv".to_owned(), Ok(Data::read(Vec::new())))]);
     let (files, found) = parse(RuleSources { files, data, ..RuleSources::default() }, &settings);
     let compiled = Release::compile(settings, files, Models::default(), found);
     compiled.map_or_else(|_| panic!("the rules are good"), |(release, _)| release)

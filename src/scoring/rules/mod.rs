@@ -27,4 +27,4 @@ pub use notation::ExampleEvent;
 pub use parse::{FILE_MAX_BYTES, KnownLists, RULES_MAX, data_files, parse, parse_knowing};
 pub use schema::schema;
 pub use set::{Hits, Rule, RuleSet};
-pub use source::{Example, LastVerdict, RuleFiles, RuleMode, RuleSource, RuleSources, TypeSet};
+pub use source::{Data, Example, LastVerdict, RuleFiles, RuleMode, RuleSource, RuleSources, TypeSet};

@@ -12,7 +12,9 @@ use super::{
     file::{SourceFile, Text},
     notation::{ExampleEvent, Notation},
     reader::{Reader, Section, as_i64},
-    source::{DeclaredList, DefineSource, Example, LastVerdict, RuleFiles, RuleMode, RuleSource, RuleSources, TypeSet},
+    source::{
+        Data, DeclaredList, DefineSource, Example, LastVerdict, RuleFiles, RuleMode, RuleSource, RuleSources, TypeSet,
+    },
     wording::{did_you_mean, is_kebab_case, shared, shortened, to_kebab_case, words},
 };
 use crate::scoring::{
@@ -41,19 +43,20 @@ const TOP_KEYS: &[&str] = &["define", "rule", "list", "table"];
 /// The entries of lists by the hashes of their files, none of which had a line at fault.
 pub type KnownLists = BTreeMap<[u8; 32], Arc<ListFile>>;
 
-/// The names of the lists' and tables' files that rule files name: what the shell must read beside them.
-pub fn data_files(files: &[SourceFile]) -> Vec<String> {
-    let mut names = Vec::new();
+/// The names of the lists' and tables' files that rule files name, and whether a table is made of it: what the shell
+/// must read beside them.
+pub fn data_files(files: &[SourceFile]) -> BTreeMap<String, bool> {
+    let mut names = BTreeMap::new();
     for file in files.iter().filter(|file| file.text.len() <= FILE_MAX_BYTES) {
         let (document, _) = DeTable::parse_recoverable(&file.text);
         for key in ["list", "table"] {
             let Some(DeValue::Array(entries)) = document.get_ref().get(key).map(Spanned::get_ref) else { continue };
             let named = entries.iter().filter_map(|entry| entry.get_ref().get("file")?.get_ref().as_str());
-            names.extend(named.map(str::to_owned));
+            for name in named {
+                *names.entry(name.to_owned()).or_default() |= key == "table";
+            }
         }
     }
-    names.sort_unstable();
-    names.dedup();
     names
 }
 
@@ -156,7 +159,7 @@ fn tell_duplicates<'p>(
 
 struct Parse<'s> {
     settings: &'s Settings,
-    data: &'s BTreeMap<String, Result<Vec<u8>, String>>,
+    data: &'s BTreeMap<String, Result<Data, String>>,
     known: &'s KnownLists,
     rules: Vec<RuleSource>,
     defines: Vec<(String, DefineSource)>,
@@ -350,8 +353,8 @@ impl Parse<'_> {
             let text = reader.required_text(section, "type", &words(TableType::ALL.iter().map(|(name, _)| *name)))?;
             reader.word("type", &text, &TableType::ALL)
         });
-        let bytes: &[u8] = match file.as_ref().map(|file| (file, self.data.get(&file.value))) {
-            Some((_, Some(Ok(bytes)))) => bytes,
+        let data = match file.as_ref().map(|file| (file, self.data.get(&file.value))) {
+            Some((_, Some(Ok(data)))) => Some(data),
             Some((file, problem)) => {
                 let name = shortened(&file.value);
                 let message = match problem {
@@ -360,14 +363,15 @@ impl Parse<'_> {
                 };
                 reader.error("E407", file.token.clone(), message).hint =
                     Some("the file is named relative to the rule file".to_owned());
-                &[]
+                None
             }
-            None => &[],
+            None => None,
         };
+        let bytes = data.and_then(Data::bytes).unwrap_or_default();
         let mut problems = Vec::new();
         let (content, hash) = match kind {
             None => {
-                let known = self.known.get(blake3::hash(bytes).as_bytes()).cloned();
+                let known = data.and_then(|data| self.known.get(data.hash())).cloned();
                 let list = known.unwrap_or_else(|| Arc::new(ListFile::parse(bytes, &mut problems)));
                 let hash = *list.hash();
                 (Content::List(list), hash)

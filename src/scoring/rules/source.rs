@@ -23,7 +23,36 @@ pub struct RuleSources {
     /// Rule files that could not be read, by name, and why.
     pub unreadable: BTreeMap<String, String>,
     /// What the lists and tables that they name hold, by the name in the rule file; or why it could not be read.
-    pub data: BTreeMap<String, Result<Vec<u8>, String>>,
+    pub data: BTreeMap<String, Result<Data, String>>,
+}
+
+/// What the file of a list or a table holds.
+#[derive(Clone)]
+pub struct Data {
+    hash: [u8; 32],
+    bytes: Option<Vec<u8>>,
+}
+
+impl Data {
+    /// What was read.
+    pub fn read(bytes: Vec<u8>) -> Self {
+        Self { hash: *blake3::hash(&bytes).as_bytes(), bytes: Some(bytes) }
+    }
+
+    /// What a list that is known by this hash was made of: it was not read again.
+    pub const fn unchanged(hash: [u8; 32]) -> Self {
+        Self { hash, bytes: None }
+    }
+
+    /// The content hash.
+    pub const fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    /// The content, unless it was not read again.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        self.bytes.as_deref()
+    }
 }
 
 /// Whether a rule decides.

@@ -18,7 +18,10 @@ pub(super) fn sources(files: &[(&str, &str)]) -> RuleSources {
     RuleSources {
         files: tables.into_iter().map(file).collect(),
         unreadable: BTreeMap::new(),
-        data: data.into_iter().map(|(name, text)| ((*name).to_owned(), Ok(text.as_bytes().to_vec()))).collect(),
+        data: data
+            .into_iter()
+            .map(|(name, text)| ((*name).to_owned(), Ok(Data::read(text.as_bytes().to_vec()))))
+            .collect(),
     }
 }
 
@@ -62,7 +65,8 @@ type = "money"
 fn a_file_is_read_whole() {
     let files = [("a.toml", WHOLE), ("lists/bins.csv", "411111\n"), ("limits.csv", "m_1,500 EUR\n")];
     let sources = sources(&files);
-    assert_eq!(data_files(&sources.files), ["limits.csv", "lists/bins.csv"]);
+    let named = [("limits.csv".to_owned(), true), ("lists/bins.csv".to_owned(), false)];
+    assert_eq!(data_files(&sources.files), named.into());
     let (files, diagnostics) = parse(sources, &settings());
     assert_eq!(diagnostics, []);
     let [rule] = files.rules() else { panic!("one rule") };

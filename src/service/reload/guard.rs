@@ -1,12 +1,15 @@
 //! Tries a release on the latest transactions before it serves, and says whether it denies too many. It swaps nothing.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use super::super::handover::{Kept, Latest};
 use crate::scoring::{
     plan::AggregateValue,
     release::Release,
-    trial::Trial,
+    trial::{Known, Trial},
     verdict::Decision,
     wire::{Route, decode_transaction},
 };
@@ -27,13 +30,20 @@ pub(super) struct History {
 /// What a release would have made of the latest transactions.
 #[derive(Default)]
 pub(super) struct Tried {
-    /// By transaction, the oldest first: what the release decides, and what its aggregates answer.
-    each: Vec<Option<(Decision, Vec<AggregateValue>)>>,
+    /// By transaction, the oldest first; `None` for one that it cannot read.
+    each: Vec<Option<Judged>>,
     pub(super) transactions: usize,
     pub(super) denied_before: usize,
     pub(super) denied_after: usize,
     /// Who denies what was not denied before, and how often; the most often first.
     by_rule: Vec<(String, usize)>,
+}
+
+/// What a release would have made of a transaction.
+struct Judged {
+    decision: Decision,
+    /// What its aggregates answer; `None` where that is what is known, in the same order.
+    answers: Option<Vec<AggregateValue>>,
 }
 
 impl History {
@@ -59,6 +69,12 @@ impl History {
             self.aggregates.iter().map(|(number, known)| (*number, places(&aggregates, known))).collect();
         // Windows of its own cost the most by far, and are needed only where it asks for what nobody has kept.
         let asks_more = known.values().next_back().is_none_or(|places| places.contains(&None));
+        let knows_all = |places: &[Option<usize>]| places.iter().enumerate().all(|(at, place)| *place == Some(at));
+        let alike: BTreeSet<u64> = if asks_more {
+            BTreeSet::new()
+        } else {
+            known.iter().filter(|(_, places)| knows_all(places)).map(|(number, _)| *number).collect()
+        };
         let mut trial = Trial::new(release, asks_more);
         let mut by_rule: BTreeMap<String, usize> = BTreeMap::new();
         let mut tried = Tried::default();
@@ -68,9 +84,13 @@ impl History {
                 tried.each.push(None);
                 continue;
             };
-            let places = known.get(number).map(Vec::as_slice).unwrap_or_default();
-            let seen = places.iter().map(|place| answers.get((*place)?));
-            let after = trial.decide(&transaction, *tier, seen);
+            let knows_all = alike.contains(number) && answers.len() >= aggregates.len();
+            let known = if knows_all {
+                Known::All(answers)
+            } else {
+                Known::Some { answers, places: known.get(number).map(Vec::as_slice).unwrap_or_default() }
+            };
+            let after = trial.decide(&transaction, *tier, known);
             tried.transactions += 1;
             tried.denied_before += usize::from(*before == Decision::Deny);
             tried.denied_after += usize::from(after == Decision::Deny);
@@ -83,7 +103,8 @@ impl History {
                     *by_rule.entry(format!("rule `{rule}`")).or_default() += 1;
                 }
             }
-            tried.each.push(Some((after, trial.answers().to_vec())));
+            let answers = (!knows_all).then(|| trial.answers().to_vec());
+            tried.each.push(Some(Judged { decision: after, answers }));
         }
         tried.by_rule = by_rule.into_iter().collect();
         // Of equally many the first by name.
@@ -94,10 +115,12 @@ impl History {
     /// The release that was tried serves from now on, under a number: what comes later is compared with what it decides.
     pub(super) fn commit(&mut self, number: u64, aggregates: Vec<String>, tried: Tried) {
         for (kept, each) in self.latest.iter_mut().zip(tried.each) {
-            if let Some((decision, answers)) = each {
+            if let Some(Judged { decision, answers }) = each {
                 kept.decision = decision;
-                kept.answers = answers;
                 kept.release = number;
+                if let Some(answers) = answers {
+                    kept.answers = answers;
+                }
             }
         }
         self.aggregates.insert(number, aggregates);

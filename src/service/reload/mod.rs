@@ -35,6 +35,7 @@ use super::{
 };
 use crate::{
     config::{Config, Flags},
+    files::SeenFiles,
     scoring::{release::Release, rules::KnownLists, transaction::ListChange, verdict::Versions},
 };
 
@@ -106,6 +107,7 @@ struct Follower {
     metrics: Arc<Metrics>,
     notices: Notices,
     places: Places,
+    seen: SeenFiles,
     stamp: Option<Stamp>,
     /// The hash of what was tried last, whatever came of it.
     tried: Option<[u8; 32]>,
@@ -159,6 +161,7 @@ impl Reloader {
             metrics,
             notices,
             places: Places::default(),
+            seen: SeenFiles::default(),
             stamp: None,
             tried: None,
             history,
@@ -272,11 +275,13 @@ impl Follower {
             flags: self.flags.clone(),
             config: self.serving.config.clone(),
             lists: self.serving.lists.clone(),
+            seen: self.seen.clone(),
             places: self.places.clone(),
             tried: if ask.is_none() { self.tried } else { None },
         };
-        let Read { places, stamp, hash, compiled } = priority::patiently("reading", move || reading.read());
-        (self.places, self.stamp, self.tried) = (places, Some(stamp), Some(hash));
+        let Read { places, seen, stamp, hash, compiled } = priority::patiently("reading", move || reading.read());
+        (self.places, self.seen) = (places, seen);
+        (self.stamp, self.tried) = (Some(stamp), Some(hash));
         self.notices.follow(&self.places);
         let report = match compiled {
             None => return Ok(None),

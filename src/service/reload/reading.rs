@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     config::{Config, FILE_NAME, Flags},
+    files::SeenFiles,
     loading::{LoadError, Loaded, Sources, model_folder},
     scoring::{release::Release, rules::KnownLists},
 };
@@ -21,6 +22,8 @@ pub(super) struct Reading {
     /// What serves.
     pub(super) config: Config,
     pub(super) lists: KnownLists,
+    /// How the files of lists looked when they were read last.
+    pub(super) seen: SeenFiles,
     /// Where it was looked last.
     pub(super) places: Places,
     /// What need not be compiled again.
@@ -30,6 +33,7 @@ pub(super) struct Reading {
 /// What a reading found.
 pub(super) struct Read {
     pub(super) places: Places,
+    pub(super) seen: SeenFiles,
     pub(super) stamp: Stamp,
     /// The hash of all of it.
     pub(super) hash: [u8; 32],
@@ -65,11 +69,11 @@ struct Found {
 impl Reading {
     /// Reads everything, again while it changes, and compiles what was not tried yet.
     pub(super) fn read(&self) -> Read {
-        let mut places = self.places.clone();
+        let (mut places, mut seen) = (self.places.clone(), self.seen.clone());
         let mut readings = 0;
         let (found, stamp) = loop {
             let (last_places, last_stamp) = (places.clone(), Stamp::of(&places));
-            let found = self.find(&mut places);
+            let found = self.find(&mut places, &mut seen);
             let stamp = Stamp::of(&places);
             readings += 1;
             if readings == READINGS_MAX || (places == last_places && stamp == last_stamp) {
@@ -84,10 +88,10 @@ impl Reading {
             Ok(found) => self.compile(found),
             Err(diagnostics) => Err(Problem { restart: Vec::new(), message: "the edit cannot be loaded", diagnostics }),
         });
-        Read { places, stamp, hash, compiled }
+        Read { places, seen, stamp, hash, compiled }
     }
 
-    fn find(&self, places: &mut Places) -> Result<Found, String> {
+    fn find(&self, places: &mut Places, seen: &mut SeenFiles) -> Result<Found, String> {
         // What cannot be read has its place too: there it may be once it can.
         let file = self.flags.config.clone().unwrap_or_else(|| FILE_NAME.into());
         places.files.insert(file.clone());
@@ -103,7 +107,7 @@ impl Reading {
         let folders = folders.into_iter().flatten().chain(challengers);
         let folders = folders.filter(|folder: &PathBuf| !folder.as_os_str().is_empty()).collect();
         *places = Places { folders, files: BTreeSet::from([file]) };
-        let sources = Sources::read(&config).map_err(|error| error.render(false))?;
+        let sources = Sources::read(&config, &self.lists, seen).map_err(|error| error.render(false))?;
         places.files.extend(sources.paths(&config));
         let mut hasher = blake3::Hasher::new();
         hasher.update(&sources.hash());

@@ -2,10 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, Metadata},
-    io,
+    fs, io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use notify::{
@@ -13,8 +11,7 @@ use notify::{
     event::{AccessKind, AccessMode},
 };
 
-/// A file changed this lately may change again within the grain of its clock.
-const GRAIN: Duration = Duration::from_secs(2);
+use crate::files::Look;
 
 /// What is watched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,34 +87,29 @@ fn parent(path: &Path) -> Option<PathBuf> {
 impl Stamp {
     /// How these places look now.
     pub(super) fn of(places: &Places) -> Self {
-        let now = SystemTime::now();
         let mut stamp = Self { hash: [0; 32], is_settled: true };
         let mut hasher = blake3::Hasher::new();
         for folder in &places.folders {
             let mut names: Vec<PathBuf> = listing(folder).unwrap_or_default();
             names.sort();
             for name in names {
-                stamp.put(&mut hasher, &name, now);
+                stamp.put(&mut hasher, &name);
             }
         }
         for file in &places.files {
-            stamp.put(&mut hasher, file, now);
+            stamp.put(&mut hasher, file);
         }
         stamp.hash = *hasher.finalize().as_bytes();
         stamp
     }
 
-    fn put(&mut self, hasher: &mut blake3::Hasher, path: &Path, now: SystemTime) {
+    fn put(&mut self, hasher: &mut blake3::Hasher, path: &Path) {
         hasher.update(path.as_os_str().as_encoded_bytes());
         hasher.update(&[0]);
         let Ok(metadata) = fs::metadata(path) else { return };
-        let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
-        let age = now.duration_since(modified).unwrap_or_default();
-        self.is_settled &= age > GRAIN;
-        let since_epoch = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-        hasher.update(&metadata.len().to_le_bytes());
-        hasher.update(&since_epoch.as_nanos().to_le_bytes());
-        for number in identity(&metadata) {
+        let look = Look::of(&metadata);
+        self.is_settled &= look.is_settled();
+        for number in look.words() {
             hasher.update(&number.to_le_bytes());
         }
     }
@@ -134,18 +126,6 @@ fn listing(folder: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(paths)
-}
-
-/// What differs between a file and another one put in its place.
-#[cfg(unix)]
-fn identity(metadata: &Metadata) -> [i64; 4] {
-    use std::os::unix::fs::MetadataExt as _;
-    [metadata.dev() as i64, metadata.ino() as i64, metadata.ctime(), metadata.ctime_nsec()]
-}
-
-#[cfg(not(unix))]
-fn identity(_: &Metadata) -> [i64; 4] {
-    [0; 4]
 }
 
 #[cfg(test)]
