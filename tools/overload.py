@@ -6,7 +6,8 @@ counts must be what the service counts, and every request must be answered or re
 
 Broker, service and processor share the machine, so part of what overloads the service is that they take time from it;
 `--share` leaves the service a part of one core, and the others the rest.
-Rates are of one run on one machine; the sums hold on any.
+Rates are of one run on one machine; the sums hold on any. The broker may keep more for the service than it would unless
+told so: beyond its `max_pending` it ends the connection, and what waited there has silence for an answer.
 """
 
 import argparse
@@ -68,7 +69,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="gavel-overload-"))
     subprocess.run([faults.GAVEL, "simulate", "--out", folder / "stream.csv", "--seed", "3", "--cards", "20000",
                     "--days", "20"], check=True, capture_output=True)
-    broker = Server(folder)
+    broker = Server(folder, config="max_pending: 1GB\n")
     config = '[policy]\nstand_in = [{ up_to = "100 EUR", verdict = "approve" }, { verdict = "review" }]\n'
     gavel = Gavel(folder, [broker.port], config, flags=["--rules", ROOT / "rules", "--model", ROOT / "models/gavel.model"])
     gavel.wait_ready()

@@ -202,7 +202,7 @@ impl Answering {
     }
 
     /// Says how many answers are about to leave together, for the first waits for the last, and how long it takes from
-    /// there until they are written to the broker.
+    /// there until they are where they are waited for.
     pub fn begin(&mut self, together: usize, leaving: std::time::Duration) {
         (self.together, self.leaving) = (together.max(1), leaving);
     }

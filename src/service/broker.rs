@@ -4,7 +4,10 @@ use std::{
     future::poll_fn,
     io,
     path::PathBuf,
-    sync::atomic::Ordering,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,6 +25,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 const INBOX: &str = "_INBOX.gavel";
 /// Events that may wait for the session.
 const EVENTS_MAX: usize = 256;
+/// Attempts to find the same server twice, where there are several.
+const SAME_SERVER_TRIES: u32 = 8;
 /// How often a message to oneself is sent until it is back.
 const ECHO_EVERY: Duration = Duration::from_millis(100);
 /// How often it is sent before it is given up. One that is not permitted never comes; on a machine that is busy with other
@@ -95,6 +100,18 @@ pub struct Broker {
     pub events: mpsc::Receiver<Event>,
 }
 
+/// Two connections that find their broker again by themselves, and what happens to either. A client reads for as long as
+/// there is something to read, and writes nothing meanwhile: under a flood of requests answers would never leave over the
+/// connection that the requests come by.
+pub struct Line {
+    /// What requests come by.
+    pub hearing: Client,
+    /// What answers leave by.
+    pub speaking: Client,
+    /// What happened, in its order.
+    pub events: mpsc::Receiver<Event>,
+}
+
 /// An inbox of the service, told apart by a name.
 pub fn inbox(name: &str) -> String {
     format!("{INBOX}.{name}")
@@ -103,11 +120,40 @@ pub fn inbox(name: &str) -> String {
 /// Tries every server once. Files are read anew by each call, so that a renewed one is picked up.
 pub async fn connect(config: &NatsConfig, name: &str) -> Result<Broker, BrokerError> {
     let (happened, events) = mpsc::channel(EVENTS_MAX);
+    let client = connect_telling(config, name, happened, Arc::new(AtomicBool::new(true))).await?;
+    Ok(Broker { client, events })
+}
+
+/// Two connections, to the same server if that can be had: so they are lost and found together.
+pub async fn connect_both(config: &NatsConfig, name: &str) -> Result<Line, BrokerError> {
+    let (happened, events) = mpsc::channel(EVENTS_MAX);
+    let hearing = connect_telling(config, name, happened.clone(), Arc::new(AtomicBool::new(true))).await?;
+    let mut tries = 0;
+    loop {
+        let is_used = Arc::new(AtomicBool::new(false));
+        let speaking = connect_telling(config, name, happened.clone(), is_used.clone()).await?;
+        tries += 1;
+        if tries == SAME_SERVER_TRIES || speaking.server_info().server_id == hearing.server_info().server_id {
+            is_used.store(true, Ordering::Relaxed);
+            return Ok(Line { hearing, speaking, events });
+        }
+    }
+}
+
+/// Connects, and tells what happens for as long as that is of use.
+async fn connect_telling(
+    config: &NatsConfig,
+    name: &str,
+    happened: mpsc::Sender<Event>,
+    is_used: Arc<AtomicBool>,
+) -> Result<Client, BrokerError> {
     let options = options(config).await?.name(name).event_callback(move |event| {
-        let happened = happened.clone();
+        let (happened, is_used) = (happened.clone(), is_used.load(Ordering::Relaxed));
         async move {
-            // A session that has ended needs no events.
-            let _ = happened.send(event).await;
+            if is_used {
+                // A session that has ended needs no events.
+                let _ = happened.send(event).await;
+            }
         }
     });
     let servers = config.servers_text();
@@ -131,7 +177,7 @@ pub async fn connect(config: &NatsConfig, name: &str) -> Result<Broker, BrokerEr
     if !info.headers {
         return Err(BrokerError::TooOld { servers, version: info.version });
     }
-    Ok(Broker { client, events })
+    Ok(client)
 }
 
 /// What TLS says where one side does not trust the other. Such an error is one of input and output to the client.

@@ -6,8 +6,8 @@ mod durable;
 use std::time::{Duration, Instant};
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
     core::Collector,
     local::{LocalHistogram, LocalIntCounter},
 };
@@ -99,6 +99,8 @@ pub struct Metrics {
     unsent: IntGauge,
     /// Answers that were written to the broker after their deadline.
     pub late: IntCounter,
+    /// How long a message takes to the broker and back.
+    pub way: Gauge,
     /// Whether there is a connection to a broker.
     pub connected: IntGauge,
     /// Connections established after the first.
@@ -267,6 +269,10 @@ impl Metrics {
             queue_depth: made.gauge("gavel_queue_depth", "Messages that wait for the scoring thread.")?,
             unsent: made.gauge("gavel_unsent_messages", "Messages that wait to be written to the broker.")?,
             late: made.counter("gavel_late_total", "Answers that were written to the broker after their deadline.")?,
+            way: made.add(Gauge::new(
+                "gavel_way_seconds",
+                "How long a message takes to the broker and back, while requests have deadlines; 0 where it is not known.",
+            ))?,
             connected: made.gauge("gavel_nats_connected", "Whether there is a connection to a broker.")?,
             reconnects: made.counter("gavel_nats_reconnects_total", "Connections established after the first.")?,
             connect_failures: made

@@ -16,6 +16,7 @@ pub mod metrics;
 mod timetext;
 mod batch;
 pub mod pace;
+pub mod way;
 pub mod handing;
 pub mod keeper;
 pub mod discovery;

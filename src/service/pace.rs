@@ -12,7 +12,7 @@ use crate::scoring::verdict::Tier;
 const WEIGHT: f64 = 0.05;
 /// The same for a turn of the thread, which is many messages.
 const TURN_WEIGHT: f64 = 0.2;
-/// The same for what is reckoned with at its longest, so that a pause that comes once in a second is not forgotten.
+/// The same for the time to leave, of which every turn is a measure, so that a pause that comes once in a second is not forgotten.
 const LONGEST_WEIGHT: f64 = 0.01;
 /// How many deviations above the mean are reckoned with.
 const DEVIATIONS: f64 = 4.0;
@@ -78,12 +78,46 @@ impl Throughput {
     }
 }
 
+/// What takes longest of late, forgotten slowly.
+pub struct Longest {
+    took_s: f64,
+    weight: f64,
+}
+
+impl Longest {
+    /// Nothing was measured yet. `weight` says how much a shorter measure counts against those before.
+    pub const fn new(weight: f64) -> Self {
+        Self { took_s: 0.0, weight }
+    }
+
+    /// It took so long.
+    pub fn look(&mut self, took: Duration) {
+        let took_s = took.as_secs_f64();
+        self.took_s = (self.took_s + self.weight * (took_s - self.took_s)).max(took_s);
+    }
+
+    /// It takes so long already.
+    pub fn at_least(&mut self, took: Duration) {
+        self.took_s = self.took_s.max(took.as_secs_f64());
+    }
+
+    /// How long it takes.
+    pub fn takes(&self) -> Duration {
+        Duration::from_secs_f64(self.took_s)
+    }
+}
+
 /// How long it takes from the beginning of a turn until the client writes what was said in it: the turn itself, the
 /// journal, and the queue to the broker. One turn at a time is watched.
-#[derive(Default)]
 pub struct Leaving {
     watched: Option<(u64, Instant)>,
-    took_s: f64,
+    longest: Longest,
+}
+
+impl Default for Leaving {
+    fn default() -> Self {
+        Self { watched: None, longest: Longest::new(LONGEST_WEIGHT) }
+    }
 }
 
 impl Leaving {
@@ -92,23 +126,21 @@ impl Leaving {
         let Some((number, since)) = self.watched else {
             if handed > written {
                 self.watched = Some((handed, began));
-                self.took_s = self.took_s.max((now - began).as_secs_f64());
+                self.longest.at_least(now - began);
             }
             return;
         };
-        let took_s = (now - since).as_secs_f64();
         if written >= number {
             self.watched = None;
-            self.took_s = (self.took_s + LONGEST_WEIGHT * (took_s - self.took_s)).max(took_s);
+            self.longest.look(now - since);
         } else {
-            // It takes at least as long as it has taken already.
-            self.took_s = self.took_s.max(took_s);
+            self.longest.at_least(now - since);
         }
     }
 
-    /// How long it took of late: what took longest, forgotten slowly.
+    /// How long it took of late.
     pub fn takes(&self) -> Duration {
-        Duration::from_secs_f64(self.took_s)
+        self.longest.takes()
     }
 }
 

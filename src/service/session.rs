@@ -1,4 +1,4 @@
-//! One client's life, on the scoring thread: subscribe, take, answer, publish, end. Here all subscriptions become one
+//! The life of a line to the broker, on the scoring thread: subscribe, take, answer, publish, end. Here all subscriptions become one
 //! order, and that is the order in which messages are answered.
 
 mod clock;
@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{
     answering::{self, Answering},
-    broker::{self, Broker},
+    broker::{self, Line},
     handover::{Latest, Refill, Refilled, Swapped},
     link::{StreamLink, Streamed},
     metrics::Metrics,
@@ -33,6 +33,7 @@ use super::{
     pace::{Leaving, Promises, Throughput},
     queue::{Queue, Received},
     subjects::Kind,
+    way::Way,
 };
 use crate::{
     config::NatsConfig,
@@ -100,7 +101,7 @@ pub enum State {
 pub enum End {
     /// Everything that was received is answered, and the broker has it.
     Drained,
-    /// This client does not find its broker again.
+    /// This line does not find its broker again.
     Broken(io::Error),
     /// The broker does not permit what the service needs.
     Forbidden(String),
@@ -108,7 +109,7 @@ pub enum End {
     Failed(String),
 }
 
-/// What outlives a client.
+/// What outlives a line.
 pub struct Work {
     /// How to reach the broker.
     pub nats: NatsConfig,
@@ -124,6 +125,8 @@ pub struct Work {
     pub metrics: Arc<Metrics>,
     /// Where others see what it does.
     pub state: watch::Sender<State>,
+    /// How long a message is on its way.
+    pub way: Way,
     /// The stream, if it is read.
     pub stream: Option<StreamLink>,
     /// What of it waits.
@@ -161,6 +164,8 @@ impl Work {
 
 struct Session<'w> {
     listening: Listening,
+    /// What answers leave by.
+    speaking: Client,
     events: mpsc::Receiver<Event>,
     work: &'w mut Work,
     is_connected: bool,
@@ -180,13 +185,14 @@ struct Session<'w> {
     ticker: Interval,
 }
 
-/// Serves with a client until that ends.
-pub async fn serve(broker: Broker, work: &mut Work) -> End {
-    let Broker { client, events } = broker;
+/// Serves over a line until that ends.
+pub async fn serve(line: Line, work: &mut Work) -> End {
+    let Line { hearing, speaking, events } = line;
     let mut ticker = interval(TICK);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut session = Session {
-        listening: Listening::none(client),
+        listening: Listening::none(hearing),
+        speaking,
         events,
         work,
         is_connected: false,
@@ -289,7 +295,7 @@ impl Session<'_> {
     /// Takes what the subscriptions hold into the queue; refuses what there is no room for.
     fn poll_inboxes(&mut self, context: &mut Context<'_>) -> bool {
         let Self { listening, moving, twice, work, throughput, leaving, .. } = self;
-        let Work { answering, queue, outbox, .. } = &mut **work;
+        let Work { answering, queue, outbox, way, .. } = &mut **work;
         let (mut stamp, mut clock) = (None, None);
         let mut take = |kind, message: Message, is_of_old| {
             if twice.as_mut().is_some_and(|twice| twice.is_copy(&message, is_of_old)) {
@@ -302,16 +308,20 @@ impl Session<'_> {
             // What would be looked at too late is told so now, and takes no time from the others.
             let deadline_ms = answering::deadline_ms(&message);
             let received = Received { kind, message, arrived, deadline_ms };
+            if deadline_ms.is_some() {
+                way.want();
+            }
             if queue.len() > SLICE_MESSAGES && deadline_ms.is_some() {
                 let now = clock.get_or_insert_with(Clock::read).moment();
-                if answering.shed_late(&received, now, throughput.wait(queue.len()) + leaving.takes(), outbox) {
+                let wait = throughput.wait(queue.len()) + leaving.takes() + way.takes();
+                if answering.shed_late(&received, now, wait, outbox) {
                     return;
                 }
             }
             queue.push(received);
         };
         let mut is_busy = false;
-        if let Moving::Parting(parting) = moving {
+        if let Moving::Parting(parting, _) = moving {
             is_busy = parting.poll(context, |kind, message| take(kind, message, true));
         }
         // Until it has moved, what it listens to is what it will leave.
@@ -362,6 +372,7 @@ impl Session<'_> {
             self.work.answering.tick(now_ms, &mut self.work.outbox);
             self.work.is_draining |= self.work.answering.hand_over(Instant::now());
             self.work.answering.flush(self.work.queue.len(), waiting);
+            self.work.metrics.way.set(self.work.way.takes().as_secs_f64());
             is_busy = true;
         }
         is_busy
@@ -407,8 +418,10 @@ impl Session<'_> {
 
     /// Takes over what the client knows of its connection: events may be lost, this is not.
     fn watch_connection(&mut self) {
-        let is_connected = self.listening.client.connection_state() == connection::State::Connected;
-        let connects = self.listening.client.statistics().connects.load(Ordering::Relaxed);
+        let both = [&self.listening.client, &self.speaking];
+        let is_connected = both.iter().all(|client| client.connection_state() == connection::State::Connected);
+        let connects = both.iter().map(|client| client.statistics().connects.load(Ordering::Relaxed));
+        let connects = connects.max().unwrap_or_default();
         let Work { metrics, answering, state, .. } = &mut *self.work;
         metrics.reconnects.inc_by(connects.saturating_sub(self.connects));
         if is_connected && (!self.is_connected || connects > self.connects) {
@@ -457,13 +470,13 @@ impl Session<'_> {
 
     /// Answers the next messages of the queue, and says how many.
     fn answer_slice(&mut self) -> usize {
-        let Work { answering, queue, outbox, .. } = &mut *self.work;
+        let Work { answering, queue, outbox, way, .. } = &mut *self.work;
         let slice = queue.len().min(SLICE_MESSAGES);
         if slice == 0 {
             return 0;
         }
         let mut clock = Clock::read();
-        answering.begin(slice, self.leaving.takes());
+        answering.begin(slice, self.leaving.takes() + way.takes());
         for _ in 0..slice {
             let Some(received) = queue.pop() else { break };
             let done = answering.answer(&received, clock.moment(), outbox);
@@ -516,7 +529,7 @@ impl Session<'_> {
         let now_ms = self.work.now_ms();
         self.work.answering.finish(now_ms, &mut self.work.outbox);
         self.publish(Instant::now()).await?;
-        in_time(broker::round_trip(&self.listening.client)).await?;
+        in_time(broker::round_trip(&self.speaking)).await?;
         self.listening.client.drain().await.map_err(io::Error::other)?;
         // The broker has everything; this is only for the sake of a proper farewell.
         let _ = timeout(CLOSE_TIMEOUT, async {

@@ -7,13 +7,14 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     answering::Answering,
-    broker::{self, Broker, BrokerError},
+    broker::{self, BrokerError, Line},
     discovery,
     link::StreamLink,
     metrics::Metrics,
     outbox::Outbox,
     queue::Queue,
     session::{self, Command, End, State, Work},
+    way::Way,
 };
 use crate::config::NatsConfig;
 
@@ -37,6 +38,7 @@ impl Worker {
     ) -> io::Result<Self> {
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let (announce, state) = watch::channel(State::Connecting);
+        let way = Way::start(nats.clone(), discovery::NAME)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let work = Work {
             answering,
@@ -46,6 +48,7 @@ impl Worker {
             outbox: Outbox::default(),
             metrics,
             state: announce,
+            way,
             stream,
             streamed: VecDeque::new(),
             is_draining: false,
@@ -110,8 +113,8 @@ async fn run(mut work: Work) {
 async fn last_state(work: &mut Work) -> State {
     let mut is_first = true;
     loop {
-        let broker = match find(work, is_first).await {
-            Some(Ok(broker)) => broker,
+        let line = match find(work, is_first).await {
+            Some(Ok(line)) => line,
             Some(Err(error)) => return State::Failed(error.to_string()),
             // Nothing was received that could be answered: without a connection there is nobody to answer to.
             None => return work.failure.take().map_or(State::Drained, |message| forbidden(&message)),
@@ -119,7 +122,7 @@ async fn last_state(work: &mut Work) -> State {
         if !is_first {
             work.metrics.reconnects.inc();
         }
-        match session::serve(broker, work).await {
+        match session::serve(line, work).await {
             End::Drained => return State::Drained,
             End::Forbidden(message) => return forbidden(&message),
             End::Failed(message) => return State::Failed(message),
@@ -135,15 +138,15 @@ async fn last_state(work: &mut Work) -> State {
 }
 
 /// Tries the servers until one lets the service in. `None` when the end is commanded meanwhile.
-async fn find(work: &mut Work, is_first: bool) -> Option<Result<Broker, BrokerError>> {
+async fn find(work: &mut Work, is_first: bool) -> Option<Result<Line, BrokerError>> {
     let nats = work.nats.clone();
     for attempt in 1.. {
         let connected = tokio::select! {
-            connected = broker::connect(&nats, discovery::NAME) => connected,
+            connected = broker::connect_both(&nats, discovery::NAME) => connected,
             () = ended(work) => return None,
         };
         let error = match connected {
-            Ok(broker) => return Some(Ok(broker)),
+            Ok(line) => return Some(Ok(line)),
             Err(error) if is_first && error.needs_change() => return Some(Err(error)),
             Err(error) => error,
         };

@@ -162,6 +162,8 @@ struct Received {
 pub(super) async fn run(nats: &NatsConfig, messages: &Arc<Messages>, course: Course) -> Result<Outcome, ClientError> {
     let Course { rate, ramp_from, arrivals, duration, connections, batch, by_second, deadline } = course;
     let transactions = batch.as_ref().map_or(1, |batch| batch.transactions);
+    // What the client has no room for it drops without a word: no more is ever on its way than is remembered.
+    let nats = &NatsConfig { subscription_capacity: nats.subscription_capacity.max(REMEMBERED), ..nats.clone() };
     let mut clients = Vec::new();
     for _ in 0..connections {
         clients.push(client::connect(nats, "gavel-load").await?);

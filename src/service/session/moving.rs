@@ -22,7 +22,7 @@ use super::{Session, greet, listening::Listening};
 use crate::{
     config::NatsConfig,
     service::{
-        broker::{self, Broker},
+        broker::{self, Line},
         discovery,
         pace::{Leaving, Promises},
         subjects::Kind,
@@ -38,8 +38,8 @@ const INTEREST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long copies may be on their way between servers once the old one sends nothing more.
 const COPIES_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A client of another server that listens already.
-type Arrival = (Broker, Listening);
+/// A line to another server that is listened to already.
+type Arrival = (Line, Listening);
 
 /// How far it has come.
 #[derive(Default)]
@@ -49,14 +49,14 @@ pub(super) enum Moving {
     Staying,
     /// As soon as another server lets it in.
     Wanted { next: Instant },
-    /// Another client is on its way.
+    /// Another line is on its way.
     Going(JoinHandle<io::Result<Option<Arrival>>>),
     /// It listens there.
     There(Box<Arrival>),
-    /// What the old server had sent is taken.
-    Parting(Box<Listening>),
+    /// What the old server had sent is taken; what was said to it is still on its way.
+    Parting(Box<Listening>, Client),
     /// Copies of what the old server sent may still come.
-    Past { since: Instant },
+    Past { since: Instant, farewell: JoinHandle<()> },
 }
 
 impl Session<'_> {
@@ -96,32 +96,34 @@ impl Session<'_> {
                     let mut nats = self.work.nats.clone();
                     nats.servers = servers.into_iter().map(|server| server.addr).collect();
                     self.twice = Some(Twice::default());
-                    let going = arrive(self.listening.client.clone(), nats, self.wanted());
+                    let old = [self.listening.client.clone(), self.speaking.clone()];
+                    let going = arrive(old, nats, self.wanted());
                     self.moving = Moving::Going(tokio::spawn(going));
                 }
             }
             Moving::There(arrival) => {
-                let (Broker { client, events }, listening) = *arrival;
+                let (Line { hearing, speaking, events }, listening) = *arrival;
                 let mut parting = std::mem::replace(&mut self.listening, listening);
+                let spoken = std::mem::replace(&mut self.speaking, speaking);
                 parting.end().await?;
                 (self.events, self.connects, self.published) = (events, 1, self.written());
                 // Its count of what is written begins anew.
                 (self.leaving, self.promises) = (Leaving::default(), Promises::default());
                 self.work.metrics.reconnects.inc();
-                greet(&client, &mut self.work.answering);
-                self.moving = Moving::Parting(Box::new(parting));
+                greet(&hearing, &mut self.work.answering);
+                self.moving = Moving::Parting(Box::new(parting), spoken);
             }
-            Moving::Parting(mut parting) => {
+            Moving::Parting(mut parting, spoken) => {
                 self.moving = if parting.has_ended().await? {
-                    // It has everything: the echo came after what was published before.
                     parting.client.drain().await.map_err(io::Error::other)?;
-                    tracing::info!("the broker that stops is left");
-                    Moving::Past { since: Instant::now() }
+                    Moving::Past { since: Instant::now(), farewell: tokio::spawn(leave(spoken)) }
                 } else {
-                    Moving::Parting(parting)
+                    Moving::Parting(parting, spoken)
                 };
             }
-            Moving::Past { since } if since.elapsed() > COPIES_TIMEOUT => self.twice = None,
+            Moving::Past { since, farewell } if since.elapsed() > COPIES_TIMEOUT && farewell.is_finished() => {
+                self.twice = None;
+            }
             same => self.moving = same,
         }
         Ok(())
@@ -130,28 +132,46 @@ impl Session<'_> {
     /// Nothing is begun any more: the service ends. Whether what was begun is done.
     pub(super) async fn finish_moving(&mut self) -> io::Result<bool> {
         match &self.moving {
-            Moving::Parting(_) | Moving::There(_) => self.go_on_moving().await?,
+            Moving::Parting(..) | Moving::There(_) => self.go_on_moving().await?,
             Moving::Going(task) => {
                 task.abort();
                 self.moving = Moving::Staying;
             }
             Moving::Staying | Moving::Wanted { .. } | Moving::Past { .. } => {}
         }
-        Ok(!matches!(self.moving, Moving::Parting(_) | Moving::There(_)))
+        Ok(match &self.moving {
+            Moving::Parting(..) | Moving::There(_) => false,
+            Moving::Past { farewell, .. } => farewell.is_finished(),
+            Moving::Staying | Moving::Wanted { .. } | Moving::Going(_) => true,
+        })
+    }
+}
+
+/// Lets a server have all that was said to it.
+async fn leave(spoken: Client) {
+    let left = match broker::round_trip(&spoken).await {
+        Ok(_) => spoken.drain().await.map_err(io::Error::other),
+        Err(error) => Err(error),
+    };
+    match left {
+        Ok(()) => tracing::info!("the broker that stops is left"),
+        Err(error) => tracing::warn!(%error, "the broker that stops may lack the last answers"),
     }
 }
 
 /// Connects to another server and listens there, until the old one knows it.
-async fn arrive(old: Client, nats: NatsConfig, wanted: Vec<(Kind, String)>) -> io::Result<Option<Arrival>> {
-    let broker = broker::connect(&nats, discovery::NAME).await.map_err(io::Error::other)?;
-    let (here, there) = (old.server_info(), broker.client.server_info());
-    if there.server_id == here.server_id || there.lame_duck_mode {
+async fn arrive(old: [Client; 2], nats: NatsConfig, wanted: Vec<(Kind, String)>) -> io::Result<Option<Arrival>> {
+    let line = broker::connect_both(&nats, discovery::NAME).await.map_err(io::Error::other)?;
+    let left = old.each_ref().map(|client| client.server_info().server_id);
+    let there = [line.hearing.server_info(), line.speaking.server_info()];
+    if there.iter().any(|server| left.contains(&server.server_id) || server.lame_duck_mode) {
         return Ok(None);
     }
-    let listening = Listening::begin(broker.client.clone(), wanted).await?;
+    let [old, _] = old;
+    let listening = Listening::begin(line.hearing.clone(), wanted).await?;
     // Interest goes from server to server in its order: who is asked for last is known last.
-    let subject = broker.client.new_inbox();
-    let mut probe = broker.client.subscribe(subject.clone()).await.map_err(io::Error::other)?;
+    let subject = line.hearing.new_inbox();
+    let mut probe = line.hearing.subscribe(subject.clone()).await.map_err(io::Error::other)?;
     let mut ticks = interval(ASK_EVERY);
     let heard = async {
         loop {
@@ -162,7 +182,7 @@ async fn arrive(old: Client, nats: NatsConfig, wanted: Vec<(Kind, String)>) -> i
         }
     };
     match timeout(INTEREST_TIMEOUT, heard).await {
-        Ok(heard) => heard.map(|()| Some((broker, listening))),
+        Ok(heard) => heard.map(|()| Some((line, listening))),
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the old server does not hand on to the new one")),
     }
 }

@@ -25,7 +25,7 @@ const UNWRITTEN_MAX: u64 = 256;
 impl Session<'_> {
     /// Messages that the client has written.
     pub(super) fn written(&self) -> u64 {
-        self.listening.client.statistics().out_messages.load(Ordering::Relaxed)
+        self.speaking.statistics().out_messages.load(Ordering::Relaxed)
     }
 
     /// Hands over to the client what was said in the turn that began then. A client that has no room makes scoring wait.
@@ -37,7 +37,7 @@ impl Session<'_> {
             }
         }
         // A handle of its own: the session is asked for what comes while the client has no room.
-        let client = self.listening.client.clone();
+        let client = self.speaking.clone();
         if !self.work.outbox.is_empty() {
             let mut messages = self.work.outbox.exchange(Vec::with_capacity(2 * SLICE_MESSAGES));
             self.published += messages.len() as u64;
