@@ -1,6 +1,8 @@
 //! What the language costs: twenty typical predicates, a thousand rules on one transaction, ten thousand rules loaded,
 //! and the words of a reason. It asks no window: the answers of aggregates are given.
 
+#[path = "common/allocator.rs"]
+mod allocator;
 mod realistic;
 
 use std::{collections::BTreeMap, hint::black_box, sync::Arc};

@@ -10,6 +10,8 @@ use std::process::Command;
 
 use gavel::scoring::{plan::Plan, settings::WindowSettings, time::DAY_MS};
 
+#[path = "common/allocator.rs"]
+mod allocator;
 mod common;
 
 use common::{Bench, CARDS_PER_IP, Event, MERCHANTS, START_MS, card_plan, resident_bytes, whole_plan};

@@ -24,6 +24,8 @@ use gavel::{
     simulation::{RATES, Simulation, SimulationSettings},
 };
 
+#[path = "common/allocator.rs"]
+mod allocator;
 #[path = "common/clock.rs"]
 mod clock;
 #[path = "common/mod.rs"]

@@ -21,6 +21,8 @@ use gavel::{
 };
 use hdrhistogram::Histogram;
 
+#[path = "common/allocator.rs"]
+mod allocator;
 #[path = "common/clock.rs"]
 mod clock;
 

@@ -28,6 +28,8 @@ use gavel::{
     },
 };
 
+#[path = "common/allocator.rs"]
+mod allocator;
 mod common;
 
 use common::{Event, MERCHANTS, START_MS, Texts, resident_bytes};

@@ -5,6 +5,8 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
 
+#[path = "common/allocator.rs"]
+mod allocator;
 mod realistic;
 
 use std::time::{Duration, Instant};

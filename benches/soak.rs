@@ -19,6 +19,8 @@ use gavel::scoring::{
     transaction::Transaction,
 };
 
+#[path = "common/allocator.rs"]
+mod allocator;
 mod common;
 
 use common::{Bench, MERCHANTS, Numbers, START_MS, ask, resident_bytes, whole_plan};

@@ -15,6 +15,8 @@ use gavel::scoring::{
     transaction::Transaction,
 };
 
+#[path = "common/allocator.rs"]
+mod allocator;
 mod common;
 
 use common::{Bench, Event, MERCHANTS, Numbers, START_MS, Texts, ask, whole_plan};
