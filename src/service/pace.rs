@@ -12,7 +12,8 @@ use crate::scoring::verdict::Tier;
 const WEIGHT: f64 = 0.05;
 /// The same for a turn of the thread, which is many messages.
 const TURN_WEIGHT: f64 = 0.2;
-/// The same for the time to leave, of which every turn is a measure, so that a pause that comes once in a second is not forgotten.
+/// The same for the time to leave, of which every turn is a measure: a pause that comes once in a second is not
+/// forgotten.
 const LONGEST_WEIGHT: f64 = 0.01;
 /// How many deviations above the mean are reckoned with.
 const DEVIATIONS: f64 = 4.0;

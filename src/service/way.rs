@@ -3,6 +3,7 @@
 //! waits for the service on the other one is not in an answer's way.
 
 use std::{
+    convert::Infallible,
     io,
     sync::{
         Arc,
@@ -72,9 +73,8 @@ impl Way {
             self.wait_until_wanted().await;
             match broker::connect(nats, name).await {
                 Ok(broker) => {
-                    if self.measure_over(broker, &mut is_told).await.is_none() {
-                        tracing::debug!("the connection that measures the way ended");
-                    }
+                    self.measure_over(broker, &mut is_told).await;
+                    tracing::debug!("the connection that measures the way ended");
                 }
                 // Whoever answers has the same broker, and says what is wrong.
                 Err(error) => tracing::debug!(%error, "the way to the broker is not measured"),
@@ -85,12 +85,14 @@ impl Way {
     }
 
     /// Measures until the connection ends for good.
-    async fn measure_over(&self, broker: Broker, is_told: &mut bool) -> Option<()> {
+    async fn measure_over(&self, broker: Broker, is_told: &mut bool) -> Option<Infallible> {
         let Broker { client, mut events } = broker;
         let subject = client.new_inbox();
         let mut back = client.subscribe(subject.clone()).await.ok()?;
         let mut longest = Longest::new(WEIGHT);
-        for number in 0_u64.. {
+        let mut number = 0_u64;
+        loop {
+            number += 1;
             while events.try_recv().is_ok() {}
             self.wait_until_wanted().await;
             let began = Instant::now();
@@ -120,7 +122,6 @@ impl Way {
             self.set(longest.takes());
             sleep(EVERY).await;
         }
-        None
     }
 
     async fn wait_until_wanted(&self) {
