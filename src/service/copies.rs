@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use async_nats::{Subject, message::OutboundMessage};
 
+use super::ledger::Unpublished;
+
 /// What is not confirmed by then is published again from the journal.
 const CONFIRM_TIMEOUT_MS: i64 = 5_000;
 /// Slices that are told apart; beyond that they become one, so that an outage of any length takes the same room.
@@ -174,11 +176,24 @@ const BOOKMARKS_EVERY_MS: i64 = 15_000;
 pub struct Bookmarks {
     /// Oldest first.
     kept: VecDeque<Bookmark>,
-    /// Where the process began, while that is not long ago.
+    /// Where what the process publishes began, while that is not long ago.
     beginning: Option<Gap>,
+    /// The highest number that the stream has said it gave to a verdict.
+    highest: u64,
+    /// It has forgotten what it had confirmed, and that was not published again yet.
+    has_forgotten: bool,
 }
 
 impl Bookmarks {
+    /// Begins with what a crash may have kept back, and this process publishes: what was recorded after it was stored after
+    /// its transaction.
+    pub fn new(unpublished: &[Unpublished]) -> Self {
+        let record = unpublished.iter().map(|one| one.record).min();
+        let stored_ms = unpublished.iter().map(|one| one.origin.stored_ms).min();
+        let gap = |(record, since_ms): (u64, _)| Gap { after: record.saturating_sub(1), since_ms };
+        Self { beginning: record.zip(stored_ms).map(gap), ..Self::default() }
+    }
+
     /// Tells where a slice began: what there is to look for lies behind the first.
     pub fn begin(&mut self, from: Gap) {
         if self.kept.is_empty() {
@@ -204,6 +219,32 @@ impl Bookmarks {
         }
     }
 
+    /// The stream says under which number it has stored a verdict anew. Whether it goes on from where it was: it stores in
+    /// the order of its numbers and says so in that order, so a number that is not above all others was given out before,
+    /// and what had it is forgotten.
+    pub fn is_onward(&mut self, number: u64) -> bool {
+        let is_onward = number > self.highest;
+        self.highest = self.highest.max(number);
+        is_onward
+    }
+
+    /// The highest number that the stream has given out, as far as it was said.
+    pub fn highest(&self) -> u64 {
+        self.highest
+    }
+
+    /// The stream has forgotten what it had confirmed. The newest may have been kept since, of what came behind.
+    pub fn doubt(&mut self) {
+        self.highest = 0;
+        self.drop_newest();
+        self.has_forgotten = true;
+    }
+
+    /// What it had forgotten is published again. Whether it had.
+    pub fn mend(&mut self) -> bool {
+        std::mem::take(&mut self.has_forgotten)
+    }
+
     /// Keeps another one, if there is one.
     pub fn extend(&mut self, bookmark: Option<Bookmark>) {
         if let Some(bookmark) = bookmark {
@@ -218,9 +259,9 @@ impl Bookmarks {
 
     /// The stream does not hold it any more: where what is missing begins, unless an older one is there.
     pub fn drop_newest(&mut self) {
-        if let Some(Bookmark { from, .. }) = self.kept.pop_back()
-            && self.kept.is_empty()
-        {
+        let Some(Bookmark { from, .. }) = self.kept.pop_back() else { return };
+        self.has_forgotten = true;
+        if self.kept.is_empty() {
             self.beginning.get_or_insert(from);
         }
     }
@@ -320,5 +361,21 @@ mod tests {
         assert_eq!(bookmarks.gap(), Some(gap(7)));
         bookmarks.drop_newest();
         assert_eq!(bookmarks.gap(), Some(gap(5)));
+    }
+
+    #[test]
+    fn a_number_that_is_given_out_again_tells_what_is_forgotten() {
+        let mut bookmarks = Bookmarks::default();
+        let bookmark = |sequence, after| Bookmark { sequence, identity: String::new(), from: gap(after) };
+        bookmarks.keep(bookmark(46, 20_000));
+        assert!(bookmarks.is_onward(47) && bookmarks.is_onward(48));
+        assert_eq!((bookmarks.highest(), bookmarks.mend()), (48, false));
+        // It goes back to 46, and 47 is another one; it may be noted before anybody knows.
+        bookmarks.keep(bookmark(47, 40_000));
+        assert!(!bookmarks.is_onward(47));
+        bookmarks.doubt();
+        assert_eq!(bookmarks.gap(), Some(gap(20_000)));
+        assert!(bookmarks.mend() && !bookmarks.mend());
+        assert!(bookmarks.is_onward(48) && bookmarks.is_onward(50));
     }
 }

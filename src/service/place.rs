@@ -61,7 +61,7 @@ pub struct Place {
     known: u64,
     /// The latest time at which one of them was stored.
     newest_ms: i64,
-    /// The number that came last since reading began.
+    /// The highest number that came since reading began.
     reached: u64,
     is_doubted: bool,
 }
@@ -104,25 +104,27 @@ impl Place {
         Some(Start { from, has_forgotten: true, lost: 0 })
     }
 
-    /// Looks at a message that has come; `held` is what is not done with under its number.
-    pub fn look(&mut self, origin: StreamPosition, held: Option<StreamPosition>) -> Sighting {
-        let is_again = origin.sequence <= std::mem::replace(&mut self.reached, origin.sequence);
+    /// Looks at a message that has come, for the first time since reading began or again; `held` is what is not done with
+    /// under its number.
+    pub fn look(&mut self, origin: StreamPosition, held: Option<StreamPosition>, is_again: bool) -> Sighting {
+        let is_onward = origin.sequence > self.reached;
+        self.reached = self.reached.max(origin.sequence);
         if origin.sequence > self.known {
             return Sighting::New;
         }
-        let is_known = held.map_or(origin.stored_ms <= self.newest_ms, |held| held == origin);
-        self.is_doubted |= !is_known;
-        if !is_known {
+        // A consumer goes on from number to number: one that it passed has been given out again, whatever the clock says.
+        let is_passed = !is_onward && !is_again;
+        if is_passed || !held.map_or(origin.stored_ms <= self.newest_ms, |held| held == origin) {
+            self.is_doubted = true;
             return Sighting::Foreign;
         }
-        // A broker whose clock is behind may have stored another one since. Its id tells.
-        let is_recent = self.newest_ms - origin.stored_ms < CLOCKS_DIFFER_MS;
-        if is_again && held.is_none() && is_recent { Sighting::New } else { Sighting::Known }
+        // Done with, and its acknowledgement was lost: it is to have another one, and its id tells that it counts once.
+        if is_again && held.is_none() { Sighting::New } else { Sighting::Known }
     }
 
     /// Notes that a new message waits to be handed over.
     pub fn note(&mut self, origin: StreamPosition) {
-        (self.known, self.newest_ms) = (origin.sequence, self.newest_ms.max(origin.stored_ms));
+        (self.known, self.newest_ms) = (self.known.max(origin.sequence), self.newest_ms.max(origin.stored_ms));
     }
 
     /// Notes that it is handed over.
@@ -183,27 +185,28 @@ mod tests {
     fn a_number_that_was_given_out_again_is_not_skipped() {
         let mut place = Place::new(Some(at(7, 90_000)));
         place.start(sight(1, 7, Some(90_000)), Some(at(4, 60_000)));
-        assert_eq!(place.look(at(4, 60_000), Some(at(4, 60_000))), Sighting::Known);
-        assert_eq!(place.look(at(5, 70_000), None), Sighting::Known);
-        assert_eq!(place.look(at(8, 91_000), None), Sighting::New);
+        assert_eq!(place.look(at(4, 60_000), Some(at(4, 60_000)), false), Sighting::Known);
+        assert_eq!(place.look(at(5, 70_000), None, false), Sighting::Known);
+        assert_eq!(place.look(at(8, 91_000), None, false), Sighting::New);
         place.note(at(8, 91_000));
         place.take(at(8, 91_000));
-        // It comes again, and nothing is known of it any more: that is for its id to tell.
-        assert_eq!(place.look(at(8, 91_000), Some(at(8, 91_000))), Sighting::Known);
-        assert_eq!(place.look(at(8, 91_000), None), Sighting::New);
-        // As is what a broker stores whose clock is half a minute behind.
-        assert_eq!(place.look(at(7, 61_000), None), Sighting::New);
-        assert_eq!(place.look(at(7, 31_000), None), Sighting::Known);
+        // It comes again. Where nothing is known of it any more, that is for its id to tell.
+        assert_eq!(place.look(at(8, 91_000), Some(at(8, 91_000)), true), Sighting::Known);
+        assert_eq!(place.look(at(8, 91_000), None, true), Sighting::New);
         assert!(!Place::has_lost(place.known(), 8));
+        // One that was passed and comes for the first time is another one, stored by a broker whose clock is behind.
+        assert_eq!(place.look(at(7, 61_000), None, false), Sighting::Foreign);
+        place.start(sight(1, 8, Some(91_000)), None);
+        place.note(at(8, 91_000));
 
         // Its end is lost from 6 on, which nobody notices before it is asked, or a message comes.
         assert!(Place::has_lost(place.known(), 5));
-        assert_eq!(place.look(at(6, 99_000), None), Sighting::Foreign);
+        assert_eq!(place.look(at(6, 99_000), None, false), Sighting::Foreign);
         // By then what has come since may have passed the number taken, but for its time.
         let start = place.start(sight(1, 8, Some(91_000)), None);
         assert_eq!(start, Some(Start { from: From::SinceMade(31_000), has_forgotten: true, lost: 0 }));
         for new in [at(3, 50_000), at(4, 60_000), at(6, 99_000)] {
-            assert_eq!(place.look(new, None), Sighting::New);
+            assert_eq!(place.look(new, None, false), Sighting::New);
             place.note(new);
             place.take(new);
         }
@@ -214,6 +217,6 @@ mod tests {
         assert_eq!(start, Some(Start { from: From::SinceMade(39_000), has_forgotten: true, lost: 0 }));
         place.note(at(6, 99_000));
         // A clock that was set back does not hide one whose verdict is not confirmed yet.
-        assert_eq!(place.look(at(6, 1_000), Some(at(6, 99_000))), Sighting::Foreign);
+        assert_eq!(place.look(at(6, 1_000), Some(at(6, 99_000)), false), Sighting::Foreign);
     }
 }

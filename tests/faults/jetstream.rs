@@ -26,6 +26,14 @@ pub(crate) struct Stored {
     pub(crate) payload: Vec<u8>,
 }
 
+/// What it says of a message that it was given.
+#[derive(Clone, Copy)]
+pub(crate) struct Put {
+    pub(crate) number: u64,
+    /// Whether it did not know it before.
+    pub(crate) is_new: bool,
+}
+
 /// One stream.
 pub(crate) struct Stream {
     pub(crate) messages: Vec<Stored>,
@@ -45,20 +53,20 @@ impl Stream {
         Self { messages: Vec::new(), last: 0, made_ms: MADE_MS, synced: 0, is_deduplicating, fresh: Vec::new() }
     }
 
-    /// Stores a message, unless it is known; its number.
-    pub(crate) fn put(&mut self, clock_ms: i64, subject: &str, identity: &str, payload: &[u8]) -> u64 {
+    /// Stores a message, unless it is known.
+    pub(crate) fn put(&mut self, clock_ms: i64, subject: &str, identity: &str, payload: &[u8]) -> Put {
         let is_known = |message: &&Stored| {
             message.identity == identity && clock_ms - message.at.stored_ms < KNOWN_MS && self.is_deduplicating
         };
         if let Some(known) = self.messages.iter().rev().find(is_known) {
-            return known.at.sequence;
+            return Put { number: known.at.sequence, is_new: false };
         }
         self.last += 1;
         let at = StreamPosition { sequence: self.last, stored_ms: MADE_MS + clock_ms };
         let (subject, identity, payload) = (subject.to_owned(), identity.to_owned(), payload.to_vec());
         self.fresh.push((identity.clone(), payload.clone()));
         self.messages.push(Stored { at, subject, identity, payload });
-        self.last
+        Put { number: self.last, is_new: true }
     }
 
     pub(crate) fn sync(&mut self) {

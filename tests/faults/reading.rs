@@ -1,7 +1,7 @@
 //! The reader of the stream as the service has it, with its place and its ledger, against a simulated broker: it connects,
 //! is handed messages, publishes verdicts and is told that they are stored, or is not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 
 use async_nats::{Message, message::OutboundMessage};
 use gavel::durability::position::StreamPosition;
@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     disk::Disk,
-    jetstream::{PACE, Stream},
+    jetstream::{PACE, Put, Stream},
 };
 
 /// Messages that are handed over in a millisecond.
@@ -94,8 +94,25 @@ pub(crate) struct Around<'a> {
 struct Line {
     /// The number of the next message.
     next: u64,
-    /// By the moment of arrival: what the stream of verdicts says of a token.
-    confirmations: BTreeMap<(i64, u64), bool>,
+    /// What the stream of verdicts says, in its order, and when it arrives.
+    said: VecDeque<(i64, Said)>,
+}
+
+/// What the stream of verdicts says of something that was published.
+#[derive(Clone, Copy)]
+enum Said {
+    Verdict(u64, Put),
+    /// A copy, by its slice.
+    Copy(u64, Put),
+    Failed(u64),
+}
+
+impl Line {
+    /// One word of the stream takes as long as another, and comes after it.
+    fn hear(&mut self, said: Said, now_ms: i64, random: &mut ChaCha8Rng) {
+        let last_ms = self.said.back().map_or(0, |(arrival_ms, _)| *arrival_ms);
+        self.said.push_back((last_ms.max(now_ms + random.random_range(0..20)), said));
+    }
 }
 
 impl Reader {
@@ -103,11 +120,11 @@ impl Reader {
         let Begin { taken, unpublished, published } = begin;
         Self {
             place: Place::new(taken),
+            bookmarks: Bookmarks::new(&unpublished),
             ledger: Ledger::new(unpublished),
             line: None,
             record: 0,
             copies: Outstanding::default(),
-            bookmarks: Bookmarks::default(),
             published,
             noted: None,
             noticed: 0,
@@ -126,10 +143,10 @@ impl Reader {
     }
 
     /// A copy of a verdict on a request was published, and the broker says that it is stored.
-    pub(crate) fn confirm_copy(&mut self, reply: &str) {
+    pub(crate) fn hear_of_copy(&mut self, reply: &str, put: Put, now_ms: i64, random: &mut ChaCha8Rng) {
         let number = reply.rsplit('.').next().and_then(copies::number_of);
-        if self.line.is_some() {
-            self.copies.confirm(number.expect("copies are confirmed by slices"));
+        if let Some(line) = &mut self.line {
+            line.hear(Said::Copy(number.expect("copies are confirmed by slices"), put), now_ms, random);
         }
     }
 
@@ -169,10 +186,12 @@ impl Reader {
 
     /// Publishes again what the stream of verdicts lacks. Whether the connection lasted for so long.
     fn recall_forgotten(&mut self, around: &mut Around<'_>) -> bool {
+        if around.broker.verdicts.last < self.bookmarks.highest() {
+            self.bookmarks.doubt();
+        }
         while let Some(newest) = self.bookmarks.newest()
             && around.broker.verdicts.identity(newest.sequence) != Some(&*newest.identity)
         {
-            self.noticed += 1;
             self.bookmarks.drop_newest();
         }
         if self.bookmarks.newest().is_none()
@@ -193,9 +212,10 @@ impl Reader {
             }
         }
         let Some(gap) = self.bookmarks.gap() else { return true };
-        let recalled = self.recall(around, gap, false);
-        self.copies.recalled(recalled.unwrap_or_default());
-        recalled.is_some()
+        let Some(recalled) = self.recall(around, gap, false) else { return false };
+        self.copies.recalled(recalled);
+        self.noticed += u64::from(self.bookmarks.mend());
+        true
     }
 
     /// Publishes what is missing from a gap on; the last record that was looked at, unless the connection broke.
@@ -232,7 +252,7 @@ impl Reader {
             self.line = None;
             return;
         }
-        if !self.bookmarks.newest().is_none_or(is_there) {
+        if !self.bookmarks.newest().is_none_or(is_there) || verdicts.last < self.bookmarks.highest() {
             self.line = None;
             return;
         }
@@ -284,16 +304,24 @@ impl Reader {
             if random.random_bool(0.02) {
                 continue;
             }
-            broker.verdicts.put(clock_ms, &message.subject, identity(&message), &message.payload);
-            let arrival_ms = now_ms + random.random_range(0..20);
-            line.confirmations.insert((arrival_ms, token), random.random_bool(0.95));
+            let put = broker.verdicts.put(clock_ms, &message.subject, identity(&message), &message.payload);
+            let said = if random.random_bool(0.95) { Said::Verdict(token, put) } else { Said::Failed(token) };
+            line.hear(said, now_ms, random);
         }
-        let later = line.confirmations.split_off(&(now_ms + 1, 0));
-        for ((_, token), is_good) in std::mem::replace(&mut line.confirmations, later) {
-            if is_good {
-                self.ledger.confirm(token);
-            } else {
-                self.ledger.fail(token, now_ms * PACE);
+        while let Some((_, said)) = line.said.front().copied().filter(|(arrival_ms, _)| *arrival_ms <= now_ms) {
+            line.said.pop_front();
+            if let Said::Verdict(_, put) | Said::Copy(_, put) = said
+                && put.is_new
+                && !self.bookmarks.is_onward(put.number)
+            {
+                self.bookmarks.doubt();
+                self.line = None;
+                return;
+            }
+            match said {
+                Said::Verdict(token, _) => self.ledger.confirm(token),
+                Said::Copy(slice, _) => self.copies.confirm(slice),
+                Said::Failed(token) => self.ledger.fail(token, now_ms * PACE),
             }
         }
         self.record = self.record.max(self.ledger.advance().record);
@@ -303,7 +331,7 @@ impl Reader {
         for _ in 0..TOGETHER {
             let Some(stored) = broker.transactions.next(line.next).filter(|_| !answering.is_waiting()) else { break };
             line.next = stored.at.sequence + 1;
-            match self.place.look(stored.at, self.ledger.held(stored.at)) {
+            match self.place.look(stored.at, self.ledger.held(stored.at), false) {
                 Sighting::New => {
                     self.place.note(stored.at);
                     let token = self.ledger.take(stored.at, None);

@@ -177,11 +177,9 @@ impl Streaming {
         }
         let header = message.headers.as_ref().and_then(|headers| headers.get("Nats-Msg-Id"));
         let identity = header.map_or("", |header| header.as_str());
-        broker.verdicts.put(broker.clock_ms(now_ms), &message.subject, identity, &message.payload);
-        if let (Some(reader), Some(reply)) = (reader, &message.reply)
-            && random.random_bool(0.95)
-        {
-            reader.confirm_copy(reply);
+        let put = broker.verdicts.put(broker.clock_ms(now_ms), &message.subject, identity, &message.payload);
+        if let (Some(reader), Some(reply)) = (reader, &message.reply) {
+            reader.hear_of_copy(reply, put, now_ms, random);
         }
     }
 

@@ -62,8 +62,6 @@ pub struct Reader {
     published: Option<Published>,
     /// The record up to which the verdicts of the stream are stored.
     done_record: u64,
-    /// The highest number that the stream of verdicts gave to one.
-    confirmed_number: u64,
     /// Whether it has ever read.
     has_read: bool,
     /// Whether it has read since it last began.
@@ -95,7 +93,6 @@ impl Reader {
             bookmarks: Bookmarks::default(),
             published: None,
             done_record: 0,
-            confirmed_number: 0,
             has_read: false,
             is_reading: false,
             started: Instant::now(),
@@ -108,6 +105,7 @@ impl Reader {
         self.metrics.stream.republished.inc_by(unpublished.len() as u64);
         self.place = Place::new(taken);
         self.published = published;
+        self.bookmarks = Bookmarks::new(&unpublished);
         self.ledger = Ledger::new(unpublished);
         let (mut attempt, mut told) = (1, String::new());
         loop {

@@ -213,7 +213,7 @@ impl Reader {
                 confirmation = line.confirmations.next() => {
                     let mut confirmation = confirmation;
                     while let Some(message) = confirmation {
-                        self.confirm(&line, &message);
+                        self.confirm(&line, &message)?;
                         confirmation = line.confirmations.next().now_or_never().flatten();
                     }
                 }
@@ -268,7 +268,7 @@ impl Reader {
         line.next_delivery += 1;
         self.metrics.stream.pending.set(i64::try_from(info.pending).unwrap_or(i64::MAX));
         let origin = StreamPosition { sequence: info.stream_sequence, stored_ms: setup::unix_ms(info.published) };
-        match self.place.look(origin, self.ledger.held(origin)) {
+        match self.place.look(origin, self.ledger.held(origin), info.delivered > 1) {
             Sighting::New => {
                 self.place.note(origin);
                 line.next = Some((origin, message.message));
@@ -302,27 +302,28 @@ impl Reader {
         Ok(())
     }
 
-    fn confirm(&mut self, line: &Line, message: &Message) {
+    fn confirm(&mut self, line: &Line, message: &Message) -> Result<(), ReadingError> {
         let suffix = message.subject.rsplit('.').next().unwrap_or_default();
         if let Some(token) = suffix.strip_prefix("all-").and_then(|token| token.parse().ok()) {
             self.ledger.confirm_all(token);
-            return;
+            return Ok(());
         }
         let stored = stored(message, line.verdicts.as_deref());
+        if let Ok(Some(number)) = stored
+            && !self.bookmarks.is_onward(number)
+        {
+            return Err(self.forgets_verdicts());
+        }
         if let Some(slice) = copies::number_of(suffix) {
             // What is not stored is missing when its slice is due.
-            if let Ok(number) = stored {
-                self.confirmed_number = self.confirmed_number.max(number);
+            if stored.is_ok() {
                 self.copies.confirm(slice);
             }
-            return;
+            return Ok(());
         }
-        let Ok(token) = suffix.parse() else { return };
+        let Ok(token) = suffix.parse() else { return Ok(()) };
         match stored {
-            Ok(number) => {
-                self.confirmed_number = self.confirmed_number.max(number);
-                self.ledger.confirm(token);
-            }
+            Ok(_) => self.ledger.confirm(token),
             Err(reason) => {
                 self.metrics.stream.publish_failures.inc();
                 tracing::error!(reason, "a verdict was not stored; it is tried again");
@@ -330,6 +331,12 @@ impl Reader {
                 self.ledger.fail(token, now_ms);
             }
         }
+        Ok(())
+    }
+
+    fn forgets_verdicts(&mut self) -> ReadingError {
+        self.bookmarks.doubt();
+        ReadingError::Broken("the stream of verdicts has forgotten what it had".into())
     }
 
     async fn acknowledge(&mut self, line: &Line) -> Result<(), ReadingError> {
@@ -346,11 +353,12 @@ impl Reader {
 
     /// Publishes again what the stream of verdicts had and has no more, and what it may have got meanwhile or not.
     async fn recall_forgotten(&mut self, recall: &Recall) -> Result<(), SetupError> {
-        let mut has_forgotten = recall.last_number().await? < self.confirmed_number;
+        if recall.last_number().await? < self.bookmarks.highest() {
+            self.bookmarks.doubt();
+        }
         while let Some(newest) = self.bookmarks.newest()
             && !recall.holds(newest).await?
         {
-            has_forgotten = true;
             self.bookmarks.drop_newest();
         }
         // Of what this process has seen nothing is there, or it has seen nothing yet: then what an earlier one knew to be
@@ -364,8 +372,7 @@ impl Reader {
         let Some(gap) = self.bookmarks.gap() else { return Ok(()) };
         let recalled = recall.gap(gap).await?;
         self.copies.recalled(recalled.last);
-        if has_forgotten {
-            self.confirmed_number = 0;
+        if self.bookmarks.mend() {
             self.tell_forgotten(recalled);
         } else {
             self.tell_recalled(recalled);
@@ -422,6 +429,7 @@ impl Reader {
         let done_record = (!self.ledger.is_empty()).then_some(self.done_record);
         let assured = self.copies.assured(done_record);
         let (newest, gap) = (self.bookmarks.newest().cloned(), self.bookmarks.gap());
+        let highest = self.bookmarks.highest();
         let verdicts = line.recall.clone().map(|recall| (recall, newest, gap, assured));
         let bookmarked = line.bookmarked.0.clone();
         let ask = async move {
@@ -453,6 +461,7 @@ impl Reader {
                 },
                 (None, None) => false,
             };
+            let has_lost = has_lost || matches!(recall.last_number().await, Ok(last) if last < highest);
             if has_lost {
                 has_lost_verdicts.store(true, Ordering::Relaxed);
             } else if let Some(from) = assured
@@ -481,6 +490,8 @@ struct Confirmation {
     stream: Option<String>,
     #[serde(default)]
     seq: u64,
+    #[serde(default)]
+    duplicate: bool,
     error: Option<Complaint>,
 }
 
@@ -489,15 +500,15 @@ struct Complaint {
     description: String,
 }
 
-/// The number under which the stream has stored a message, if it has.
-fn stored(message: &Message, expected: Option<&str>) -> Result<u64, String> {
+/// Whether the stream has stored a message: under which number, unless it had it already.
+fn stored(message: &Message, expected: Option<&str>) -> Result<Option<u64>, String> {
     if message.status.is_some() {
         return Err("no stream takes verdicts now".into());
     }
     let said: Confirmation = serde_json::from_slice(&message.payload).map_err(|error| error.to_string())?;
     match said {
         Confirmation { error: Some(complaint), .. } => Err(complaint.description),
-        Confirmation { stream, seq, .. } if stream.as_deref() == expected => Ok(seq),
+        Confirmation { stream, seq, duplicate, .. } if stream.as_deref() == expected => Ok((!duplicate).then_some(seq)),
         Confirmation { stream, .. } => {
             Err(format!("stream {} took it, expected {}", stream.unwrap_or_default(), expected.unwrap_or("none")))
         }
