@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Measures the service over NATS against the bare responder, in alternating rounds of one run. It asserts nothing.
 
-    make broker && cargo build --release && benches/over_nats.py [--seconds 8] [--rounds 5] [--in FILE]
+    make broker && cargo build --release && benches/over_nats.py [--seconds 8] [--rounds 5] [--in FILE] [--priority]
 
 Each round starts a broker and a service of its own, with the starter rules, the shipped model and the journal, so that no
-transaction is a repeated one. The broker, the service and the processor share the machine's cores.
+transaction is a repeated one. The broker, the service and the processor share the machine's cores. With `--priority` it
+compares latencies with and without the priority that the scoring thread asks for, which root is granted.
 """
 
 import argparse
 import json
+import os
 import pathlib
 import signal
 import statistics
@@ -38,7 +40,7 @@ def broker(folder):
         time.sleep(0.05)
 
 
-def service(url, folder, journal):
+def service(url, folder, journal, nice=None):
     """A service that is ready, on a port that the system chose."""
     config = pathlib.Path(folder) / "gavel.toml"
     rates = (ROOT / "models/recipe.toml").read_text()
@@ -49,6 +51,7 @@ def service(url, folder, journal):
     process = subprocess.Popen(
         [GAVEL, "serve", "--nats", url, "--http", f"127.0.0.1:{port}", "--config", config],
         cwd=ROOT,
+        env=os.environ | ({} if nice is None else {"GAVEL_SCORING_NICE": str(nice)}),
         stdout=log,
         stderr=log,
     )
@@ -69,10 +72,10 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def load(arguments, rate, echo, journal=True):
+def load(arguments, rate, echo, journal=True, nice=None):
     with tempfile.TemporaryDirectory() as folder:
         server, url = broker(folder)
-        served = None if echo else service(url, folder, journal)
+        served = None if echo else service(url, folder, journal, nice)
         command = [GAVEL, "load", "--nats", url, "--rate", rate, "--seconds", str(arguments.seconds), "--json"]
         command += ["--config", ROOT / "models/recipe.toml"]
         command += ["--in", arguments.input] if arguments.input else []
@@ -97,7 +100,11 @@ def main():
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--in", dest="input", type=pathlib.Path)
+    parser.add_argument("--priority", action="store_true")
+    parser.add_argument("--rate", type=int, default=20_000, help="with --priority, requests a second")
     arguments = parser.parse_args()
+    if arguments.priority:
+        return compare_priorities(arguments)
 
     kinds = {"bare responder": (True, False), "service, journal on": (False, True), "service, no journal": (False, False)}
     rates = {kind: [] for kind in kinds}
@@ -112,10 +119,30 @@ def main():
         print(f"| {kind} | {statistics.median(found):,.0f} | {ratio:.2f} |")
 
     half = str(int(statistics.median(rates["service, journal on"]) / 2))
-    print(f"\n| at {int(half):,} a second, from the intended send time | p50 µs | p90 µs | p99 µs | p99.9 µs | max µs |")
+    print_latencies(
+        half,
+        {
+            kind: [load(arguments, half, echo, journal)["latency_us"] for _ in range(3)]
+            for kind, (echo, journal) in kinds.items()
+        },
+    )
+
+
+def compare_priorities(arguments):
+    """The journal on, rounds in turn."""
+    kinds = {"bare responder": None, "service, no priority": 0, "service, nice -5": -5}
+    found = {kind: [] for kind in kinds}
+    for _ in range(arguments.rounds):
+        for kind, nice in kinds.items():
+            found[kind].append(load(arguments, arguments.rate, nice is None, True, nice)["latency_us"])
+    print_latencies(arguments.rate, found)
+
+
+def print_latencies(rate, found):
+    """Of each kind the medians of its rounds."""
+    print(f"\n| at {int(rate):,} a second, from the intended send time | p50 µs | p90 µs | p99 µs | p99.9 µs | max µs |")
     print("|---|---|---|---|---|---|")
-    for kind, (echo, journal) in kinds.items():
-        rounds = [load(arguments, half, echo, journal)["latency_us"] for _ in range(3)]
+    for kind, rounds in found.items():
         middle = {key: statistics.median(latency[key] for latency in rounds) for key in rounds[0]}
         print(f"| {kind} | " + " | ".join(f"{middle[key]:,.0f}" for key in ["p50", "p90", "p99", "p999", "max"]) + " |")
 

@@ -39,10 +39,16 @@ fn main() {
         row("whole plan, 1,000,000 cards", cards(1_000_000, 2_000_000), "2,000");
     }
     if is_asked("length") {
-        let short = length(MINUTE_MS, 2);
-        let long = length(30 * DAY_MS, 2_000);
-        row("one-minute window, 2 events a card", short, "");
-        row("30-day window, 2,000 events a card", long, &format!("{:.0} (1.5 times)", 1.5 * nanos(short)));
+        for (what, distinct) in [("count and sum", false), ("count, sum and distinct", true)] {
+            let short = length(MINUTE_MS, 2, 1_000, distinct);
+            let short_and_many = length(MINUTE_MS, 2, 1_000_000, distinct);
+            let long = length(30 * DAY_MS, 2_000, 1_000, distinct);
+            let of = |short: Duration| format!("{:.0} (1.5 times)", 1.5 * nanos(short));
+            row(&format!("{what}: one minute, 2 events a card, 1,000 cards"), short, "");
+            row(&format!("{what}: 30 days, 2,000 events a card, 1,000 cards"), long, &of(short));
+            row(&format!("{what}: one minute, 2 events a card, 1,000,000 cards"), short_and_many, "");
+            row(&format!("{what}: the 30 days again, beside as many events in all"), long, &of(short_and_many));
+        }
     }
     if is_asked("disorder") {
         for events_per_key_max in [WindowSettings::default().events_per_key_max, 1 << 20] {
@@ -83,13 +89,14 @@ fn cards(cards: u64, measured: u64) -> Duration {
     measure(&whole_plan(), &WindowSettings::default(), filling, measured, &mut next)
 }
 
-/// 1,000 cards with so many events each in a window of this length.
-fn length(window_ms: i64, live: i64) -> Duration {
+/// Cards with so many events each in a window of this length.
+fn length(window_ms: i64, live: i64, cards: i64, distinct: bool) -> Duration {
     let mut plan = Plan::default();
     ask(&mut plan, Function::Count, Field::Card, window_ms);
     ask(&mut plan, Function::Sum(Field::Amount), Field::Card, window_ms);
-    ask(&mut plan, Function::Distinct(Field::Merchant), Field::Card, window_ms);
-    let cards = 1_000;
+    if distinct {
+        ask(&mut plan, Function::Distinct(Field::Merchant), Field::Card, window_ms);
+    }
     let mut numbers = Numbers(7);
     let mut number = 0;
     let mut next = move || {

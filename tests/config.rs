@@ -267,6 +267,7 @@ fn the_documented_example_is_every_key_at_its_default() {
     assert_eq!(capacities(&documented), capacities(&defaults));
     assert_eq!(documented.subjects, defaults.subjects);
     assert_eq!(documented.stream, defaults.stream);
+    assert_eq!(documented.scoring, defaults.scoring);
     assert_eq!(documented.http, defaults.http);
     let dir = defaults.durability.dir.as_deref().map(|dir| Path::new("etc").join(dir));
     assert_eq!(documented.durability, DurabilityConfig { dir, ..defaults.durability });

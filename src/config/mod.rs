@@ -45,6 +45,8 @@ pub struct Config {
     pub subjects: SubjectRoots,
     /// What JetStream keeps of what comes in and goes out.
     pub stream: StreamConfig,
+    /// The thread that scores.
+    pub scoring: ScoringConfig,
     /// The port of metrics and health.
     pub http: HttpConfig,
     /// What outlives the process, and where.
@@ -182,6 +184,13 @@ pub struct GuardConfig {
     pub max_deny_change: f64,
     /// How many of the latest transactions are kept to try a release on.
     pub transactions: usize,
+}
+
+/// The thread that scores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScoringConfig {
+    /// The nice value that it asks for; 0 asks for nothing.
+    pub nice: i32,
 }
 
 /// The port of metrics and health.

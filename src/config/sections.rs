@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     Authentication, Config, DurabilityConfig, GuardConfig, HttpConfig, LogConfig, LogFormat, NatsConfig, OnFailure,
-    SubjectRoots, TlsClient,
+    ScoringConfig, SubjectRoots, TlsClient,
     known::suggestion,
     models, policy,
     problem::{ConfigErrors, Place, Problem},
@@ -15,6 +15,7 @@ use super::{
     segments,
     source::Sources,
     stream,
+    value::Value,
 };
 use crate::scoring::{
     field::{AttributeSchema, FieldType},
@@ -60,6 +61,7 @@ fn read_all(reader: &mut Reader) -> Config {
         nats: nats(reader),
         subjects: subjects(reader),
         stream: stream::read(reader),
+        scoring: scoring(reader),
         http: http(reader),
         durability: durability(reader),
         log: log(reader),
@@ -301,6 +303,14 @@ fn subject(given: &Given) -> Option<String> {
     let text = given.text().filter(|text| text.len() <= ROOT_MAX)?;
     let sound = text.split('.').all(|token| !token.is_empty() && token.bytes().all(token_byte));
     sound.then(|| text.to_owned())
+}
+
+fn scoring(reader: &mut Reader) -> ScoringConfig {
+    let nice = reader.parsed("scoring.nice", -5, "a whole number from -20 to 0", |given| match given.typed() {
+        Value::Integer(nice) => i32::try_from(nice).ok().filter(|nice| (-20..=0).contains(nice)),
+        _ => None,
+    });
+    ScoringConfig { nice }
 }
 
 fn http(reader: &mut Reader) -> HttpConfig {

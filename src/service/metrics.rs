@@ -95,6 +95,8 @@ pub struct Metrics {
     forgotten: IntCounter,
     duplicate_horizon: IntGauge,
     transactions_horizon: IntGauge,
+    /// The priority of the scoring thread.
+    pub scoring_nice: IntGauge,
     queue_depth: IntGauge,
     unsent: IntGauge,
     /// Answers that were written to the broker after their deadline.
@@ -266,6 +268,8 @@ impl Metrics {
                 "gavel_registry_horizon_seconds",
                 "How far back in event time reversals, outcomes and labels find their transaction.",
             )?,
+            scoring_nice: made
+                .gauge("gavel_scoring_nice", "The priority that the scoring thread was granted, as a nice value.")?,
             queue_depth: made.gauge("gavel_queue_depth", "Messages that wait for the scoring thread.")?,
             unsent: made.gauge("gavel_unsent_messages", "Messages that wait to be written to the broker.")?,
             late: made.counter("gavel_late_total", "Answers that were written to the broker after their deadline.")?,

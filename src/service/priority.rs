@@ -1,4 +1,4 @@
-//! Lets work come after everything else, and does not let it wait for ever. It says nothing about what the work does.
+//! Lets scoring come before other work, and upkeep after everything else without waiting for ever. It says nothing about what the work does.
 
 use std::{
     fs,
@@ -26,6 +26,23 @@ const HELD_UP_MAX: u32 = 4;
 pub(super) fn lower() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+}
+
+/// Lets the thread that calls it, and those it starts, come before others, where the system grants that: the nice value
+/// that it has then. With 0 it stays as it is.
+#[cfg(target_os = "linux")]
+pub(super) fn raise(nice: i32) -> i32 {
+    let thread = Some(rustix::thread::gettid());
+    if nice < 0 {
+        let _ = rustix::process::setpriority_process(thread, nice);
+    }
+    rustix::process::getpriority_process(thread).unwrap_or_default()
+}
+
+/// Other systems know no priorities of threads.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn raise(_: i32) -> i32 {
+    0
 }
 
 /// Does work in time that nobody else wants, on a thread of its own. It is done here as well where it gets too little of
@@ -133,6 +150,21 @@ mod tests {
         });
         // On a machine that is never idle it may have been done here as well.
         assert_eq!((answer, done.iter().next()), (7, Some(Some("test".to_owned()))));
+    }
+
+    #[test]
+    fn priority_is_granted_or_stays() {
+        let (before, unasked, asked) = thread::spawn(|| {
+            lower();
+            let before = raise(0);
+            (before, raise(0), raise(before - 1))
+        })
+        .join()
+        .expect("it ends");
+        // Less than nothing is never asked for: that goes by `lower`.
+        assert_eq!((unasked, asked), (before, before));
+        let raised = thread::spawn(|| (raise(0), raise(-1))).join().expect("it ends");
+        assert!([raised.0, -1].contains(&raised.1), "{raised:?}");
     }
 
     #[test]

@@ -110,8 +110,8 @@ impl Service {
                 answering.confirm_copies(inbox.clone());
             }
         }
-        let worker =
-            Worker::start(config.nats.clone(), answering, metrics.clone(), stream).map_err(ServiceError::Thread)?;
+        let worker = Worker::start((config.nats.clone(), &config.scoring), answering, metrics.clone(), stream)
+            .map_err(ServiceError::Thread)?;
         let reader = readers_end.map(|link| {
             let reader = Reader::new(config, (subjects, inbox), link, worker.commands(), metrics.clone());
             tokio::spawn(reader.run())

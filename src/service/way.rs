@@ -23,6 +23,7 @@ use tokio::{
 use super::{
     broker::{self, Broker},
     pace::Longest,
+    priority,
 };
 use crate::config::NatsConfig;
 
@@ -46,11 +47,15 @@ struct Measured {
 
 impl Way {
     /// Measures on a thread of its own, over a connection that is made once somebody wants to know.
-    pub fn start(nats: NatsConfig, name: &'static str) -> io::Result<Self> {
+    pub fn start(nats: NatsConfig, name: &'static str, nice: i32) -> io::Result<Self> {
         let way = Self::default();
         let there = way.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        thread::Builder::new().name("way".into()).spawn(move || runtime.block_on(there.measure(&nats, name)))?;
+        thread::Builder::new().name("way".into()).spawn(move || {
+            // As soon as the scoring thread would, it sees what has come.
+            priority::raise(nice);
+            runtime.block_on(there.measure(&nats, name));
+        })?;
         Ok(way)
     }
 

@@ -12,11 +12,12 @@ use super::{
     link::StreamLink,
     metrics::Metrics,
     outbox::Outbox,
+    priority,
     queue::Queue,
     session::{self, Command, End, State, Work},
     way::Way,
 };
-use crate::config::NatsConfig;
+use crate::config::{NatsConfig, ScoringConfig};
 
 /// Commands that may wait: reloads and one end.
 const COMMANDS_MAX: usize = 16;
@@ -31,14 +32,15 @@ pub struct Worker {
 impl Worker {
     /// Starts the thread.
     pub fn start(
-        nats: NatsConfig,
+        (nats, scoring): (NatsConfig, &ScoringConfig),
         answering: Answering,
         metrics: Arc<Metrics>,
         stream: Option<StreamLink>,
     ) -> io::Result<Self> {
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let (announce, state) = watch::channel(State::Connecting);
-        let way = Way::start(nats.clone(), discovery::NAME)?;
+        let nice = scoring.nice;
+        let way = Way::start(nats.clone(), discovery::NAME, nice)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let work = Work {
             answering,
@@ -56,6 +58,11 @@ impl Worker {
             started: Instant::now(),
         };
         let thread = std::thread::Builder::new().name("scoring".into()).spawn(move || {
+            let granted = priority::raise(nice);
+            work.metrics.scoring_nice.set(granted.into());
+            if granted > nice {
+                tracing::info!(nice, granted, "the system does not give the scoring thread its priority");
+            }
             // The loop yields by itself; a budget would only make it read less than it could.
             runtime.block_on(tokio::task::coop::unconstrained(run(work)));
         })?;
