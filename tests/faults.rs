@@ -40,8 +40,9 @@ const SEEDS_OF_BEFORE: [u64; 6] = [2_484, 3_475, 5_499, 10_732, 10_849, 10_930];
 /// A number of the stream was given out again behind the consumer's back, by a broker whose clock was behind, and never
 /// came; the stream of verdicts was made anew before the first bookmark in it; it forgot what it had confirmed since the
 /// last look, and had others in their place before the next one; it forgot a verdict that an earlier process had recorded
-/// and this one published; and a consumer went on behind the first messages of a stream that was made anew beneath it.
-const SEEDS_OF_BEFORE_WITH_STREAM: [u64; 5] = [2_513, 101_025, 10_224, 3_218, 202_634];
+/// and this one published; a consumer went on behind the first messages of a stream that was made anew beneath it; and a
+/// file of the journal went before the next one, which began with the lists in force, was on the disk.
+const SEEDS_OF_BEFORE_WITH_STREAM: [u64; 6] = [2_513, 101_025, 10_224, 3_218, 202_634, 325_227];
 
 #[test]
 fn what_once_failed_does_not_fail_again() {

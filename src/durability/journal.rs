@@ -104,7 +104,10 @@ pub struct Journal<S> {
     highest_ms: i64,
     health: Health,
     is_dirty: bool,
-    syncing: u32,
+    /// Of each sync that is under way, the name of the newest file then.
+    syncing: VecDeque<String>,
+    /// Files up to this name are on the disk, with what they began with.
+    synced_file: String,
     last_sync_ms: i64,
     events: Vec<JournalEvent>,
     stats: JournalStats,
@@ -144,7 +147,8 @@ impl<S: Storage> Journal<S> {
             highest_ms,
             health: Health::Fine,
             is_dirty: false,
-            syncing: 0,
+            syncing: VecDeque::new(),
+            synced_file: String::new(),
             last_sync_ms: now_ms,
             events: Vec::new(),
             stats: JournalStats::default(),
@@ -279,9 +283,13 @@ impl<S: Storage> Journal<S> {
     /// spoken of.
     pub fn tick(&mut self, now_ms: i64, release: &Release) -> bool {
         while let Some(synced) = self.storage.poll_sync() {
-            self.syncing = self.syncing.saturating_sub(1);
+            let newest = self.syncing.pop_front();
             match synced {
-                Ok(()) => self.stats.syncs += 1,
+                Ok(()) => {
+                    self.stats.syncs += 1;
+                    self.note_synced(newest.unwrap_or_default());
+                    self.prune(retention_ms(release));
+                }
                 Err(error) => {
                     // Whether its earlier parts are on the disk is not known: what comes goes to another file.
                     self.abandon();
@@ -291,7 +299,7 @@ impl<S: Storage> Journal<S> {
             }
         }
         let is_due = now_ms.saturating_sub(self.last_sync_ms) >= self.settings.sync_interval_ms;
-        if self.is_dirty && self.syncing == 0 && is_due {
+        if self.is_dirty && self.syncing.is_empty() && is_due {
             self.begin_sync(now_ms);
         }
         if matches!(self.health, Health::Failing { retry_at_ms, .. } if now_ms >= retry_at_ms) && self.pending == 0 {
@@ -319,7 +327,7 @@ impl<S: Storage> Journal<S> {
         if let Err(error) = self.storage.wait_sync() {
             self.events.push(JournalEvent::SyncFailed(error));
         }
-        self.syncing = 0;
+        self.syncing.clear();
         is_written
     }
 
@@ -382,8 +390,9 @@ impl<S: Storage> Journal<S> {
     /// What a killed process wrote is there, and is built upon from now on; it may not have been synced.
     fn sync_found(&mut self) {
         for file in &self.files {
-            if let Err(error) = self.storage.sync_file(&file.name) {
-                self.events.push(JournalEvent::SyncFailed(error));
+            match self.storage.sync_file(&file.name) {
+                Ok(()) => self.synced_file.clone_from(&file.name),
+                Err(error) => self.events.push(JournalEvent::SyncFailed(error)),
             }
         }
     }
@@ -424,14 +433,16 @@ impl<S: Storage> Journal<S> {
         let must_sync =
             self.settings.sync_interval_ms == 0 || matches!(self.health, Health::Failing { must_sync: true, .. });
         if must_sync {
+            let newest = file.name.clone();
             self.storage.begin_sync();
-            self.syncing = 0;
+            self.syncing.clear();
             if let Err(error) = self.storage.wait_sync() {
                 self.abandon();
                 return Err(error);
             }
             self.stats.syncs += 1;
             self.is_dirty = false;
+            self.note_synced(newest);
         }
         Ok(())
     }
@@ -502,9 +513,11 @@ impl<S: Storage> Journal<S> {
         self.prune(retention_ms(release));
     }
 
+    /// Removes the oldest files that are no longer needed. What is in force from before them the next one begins with: that
+    /// must be on the disk first.
     fn prune(&mut self, retention_ms: i64) {
         let mut held_bytes: u64 = self.files.iter().map(|file| file.bytes).sum();
-        while self.files.len() > 1 {
+        while self.files.get(1).is_some_and(|next| next.name <= self.synced_file) {
             let Some(oldest) = self.files.front() else { return };
             let is_over = oldest.newest_ms < self.highest_ms.saturating_sub(retention_ms);
             if !is_over && held_bytes <= self.settings.total_max_bytes {
@@ -521,9 +534,16 @@ impl<S: Storage> Journal<S> {
         }
     }
 
+    fn note_synced(&mut self, newest: String) {
+        // Names sort as the files follow each other.
+        if newest > self.synced_file {
+            self.synced_file = newest;
+        }
+    }
+
     fn begin_sync(&mut self, now_ms: i64) {
         self.storage.begin_sync();
-        self.syncing += 1;
+        self.syncing.push_back(self.files.back().map(|file| file.name.clone()).unwrap_or_default());
         self.last_sync_ms = now_ms;
         self.is_dirty = false;
     }
