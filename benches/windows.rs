@@ -41,8 +41,8 @@ fn main() {
     if is_asked("length") {
         for (what, distinct) in [("count and sum", false), ("count, sum and distinct", true)] {
             let short = length(MINUTE_MS, 2, 1_000, distinct);
-            let short_and_many = length(MINUTE_MS, 2, 1_000_000, distinct);
             let long = length(30 * DAY_MS, 2_000, 1_000, distinct);
+            let short_and_many = length(MINUTE_MS, 2, 1_000_000, distinct);
             let of = |short: Duration| format!("{:.0} (1.5 times)", 1.5 * nanos(short));
             row(&format!("{what}: one minute, 2 events a card, 1,000 cards"), short, "");
             row(&format!("{what}: 30 days, 2,000 events a card, 1,000 cards"), long, &of(short));

@@ -64,6 +64,8 @@ async fn what_cannot_be_scored_gets_its_error() {
     let gavel = Gavel::start(&broker);
     let client = broker.client().await;
     let far = r#"{"id":"t","time":"2999-01-01T00:00:00Z","card":"c_1","amount":1,"currency":"EUR"}"#;
+    let far_label = r#"{"id":"t","time":"2999-01-01T00:00:00Z","card":"c_1","label":"fraud"}"#;
+    let far_outcome = r#"{"id":"t","time":"2999-01-01T00:00:00Z","card":"c_1","outcome":"declined"}"#;
     let large = format!(r#"{{"id":"{}"}}"#, "x".repeat(70_000));
     // (subject, body, status, code, field)
     let cases = [
@@ -75,8 +77,11 @@ async fn what_cannot_be_scored_gets_its_error() {
         ("fraud.v1.score.p1.c_1", far, "400", "invalid_time", "\"time\""),
         ("fraud.v1.score.p1.c_1", &large, "413", "too_large", "null"),
         ("fraud.v1.batch.p1", "{}", "400", "invalid_json", "null"),
+        ("fraud.v1.batch.p1", &format!("[{},]", transaction("t")), "400", "invalid_json", "null"),
         ("fraud.v1.outcome.p1.c_1", "{}", "400", "invalid_id", "\"id\""),
         ("fraud.v1.label.p1.c_1", "x", "400", "invalid_json", "null"),
+        ("fraud.v1.label.p1.c_1", far_label, "400", "invalid_time", "\"time\""),
+        ("fraud.v1.outcome.p1.c_1", far_outcome, "400", "invalid_time", "\"time\""),
     ];
     for (subject, body, status, code, field) in cases {
         let answer = ask(&client, subject, body).await;
@@ -85,8 +90,21 @@ async fn what_cannot_be_scored_gets_its_error() {
         assert_eq!(header(&answer, "Nats-Service-Error-Code"), Some(status), "{subject}");
         assert!(header(&answer, "Nats-Service-Error").is_some_and(|message| !message.is_empty()));
     }
-    gavel.wait_metric("gavel_refusals_total", "", 10.0);
+    gavel.wait_metric("gavel_refusals_total", "", 13.0);
     assert!(gavel.metric("gavel_verdicts_total", "") < 0.5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn however_much_is_logged_no_message_is() {
+    let broker = Broker::start();
+    let gavel = Gavel::start_with(broker.url(), "[log]\nfilter = \"trace\"\n", &[]);
+    gavel.wait_ready();
+    let client = broker.client().await;
+    let body = r#"{"id":"t","time":0,"card":"5105105105105100","amount":1,"currency":"EUR"}"#;
+    let answer = ask(&client, "fraud.v1.score.p1.5105105105105100", body).await;
+    assert_eq!(header(&answer, "Nats-Service-Error-Code"), Some("400"));
+    assert!(gavel.log().contains("\"level\":\"INFO\""), "it logs");
+    assert!(!gavel.log().contains("5105105105105100"), "{}", gavel.log());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -72,7 +72,13 @@ fn rfc3339_fraction_digits(text: &[u8]) -> Option<usize> {
         _ => 0,
     };
     let offset = &rest[if digits > 0 { digits + 1 } else { 0 }..];
-    (dated && matches!(offset, [b'Z' | b'z'] | [b'+' | b'-', _, _, b':', _, _])).then_some(digits)
+    let is_offset = match offset {
+        [b'Z' | b'z'] => true,
+        // The parser takes hours beyond a day.
+        [b'+' | b'-', hours @ ..] => hours.len() == 5 && hours[2] == b':' && &hours[..2] <= b"23".as_slice(),
+        _ => false,
+    };
+    (dated && is_offset).then_some(digits)
 }
 
 impl fmt::Display for Timestamp {

@@ -33,7 +33,7 @@ use crate::scoring::{
     refusal::{Refusal, RefusalClass},
     release::Release,
     scorer::{Input, Output, Scorer},
-    time::Span,
+    time::{Span, Timestamp},
     transaction::{ListChange, Transaction},
     verdict::{Decision, Tier},
     wire::{Route, decode_label, decode_list_change, decode_outcome, decode_reload, decode_transaction},
@@ -396,11 +396,13 @@ impl Answering {
         match kind {
             Kind::Outcome => {
                 let outcome = decode_outcome(&request.payload, self.subjects.route(kind, subject)?)?;
+                not_ahead(outcome.time, self.skew_ms, now)?;
                 applied(self.scorer.apply(Input::Outcome(&outcome)))?;
                 self.keeper.outcome(&outcome);
             }
             Kind::Label => {
                 let label = decode_label(&request.payload, self.subjects.route(kind, subject)?)?;
+                not_ahead(label.time, self.skew_ms, now)?;
                 applied(self.scorer.apply(Input::Label(&label)))?;
                 self.keeper.label(&label);
                 self.notebook.label(&label);
@@ -492,11 +494,7 @@ struct Core<'w> {
 impl Core<'_> {
     fn decode<'m>(&self, payload: &'m [u8], route: Route<'m>, now: Moment) -> Result<Transaction<'m>, Refusal> {
         let transaction = decode_transaction(payload, route, &self.scorer.release().settings.schema)?;
-        if transaction.time.unix_ms() > now.unix_ms.saturating_add(self.skew_ms) {
-            let skew = Span(self.skew_ms);
-            let message = format!("time is more than {skew} ahead of this service's clock");
-            return Err(Refusal::invalid("time", message));
-        }
+        not_ahead(transaction.time, self.skew_ms, now)?;
         Ok(transaction)
     }
 
@@ -521,6 +519,15 @@ impl Core<'_> {
             Output::Applied => Err(Refusal::of(RefusalClass::BadInput, "not_scored", "the transaction was not scored")),
         }
     }
+}
+
+/// Refuses a time that is further ahead of the clock than clocks differ: of a label it would outdo every later one.
+fn not_ahead(time: Timestamp, skew_ms: i64, now: Moment) -> Result<(), Refusal> {
+    if time.unix_ms() <= now.unix_ms.saturating_add(skew_ms) {
+        return Ok(());
+    }
+    let message = format!("time is more than {} ahead of this service's clock", Span(skew_ms));
+    Err(Refusal::invalid("time", message))
 }
 
 /// A copy that the stream of verdicts confirms, where one does.

@@ -2,7 +2,14 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    filter::{FilterExt as _, filter_fn},
+    layer::SubscriberExt as _,
+    registry,
+    util::SubscriberInitExt as _,
+};
 
 use crate::config::{LogConfig, LogFormat};
 
@@ -16,11 +23,14 @@ pub fn start(config: &LogConfig) {
         LogFormat::Auto => terminal,
     };
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Below this level libraries log whole messages, and one may hold what is refused for being a card number.
+    let is_discreet = |line: &Metadata<'_>| line.target().starts_with("gavel") || *line.level() <= Level::INFO;
+    let filter = filter.and(filter_fn(is_discreet));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // Only the first call of a process can succeed, and one is enough.
     let _ = if for_people {
-        builder.with_ansi(terminal).with_target(false).try_init()
+        registry().with(lines.with_ansi(terminal).with_target(false).with_filter(filter)).try_init()
     } else {
-        builder.json().flatten_event(true).try_init()
+        registry().with(lines.json().flatten_event(true).with_filter(filter)).try_init()
     };
 }

@@ -5,6 +5,7 @@ use std::{borrow::Cow, net::IpAddr};
 use serde::de::DeserializeSeed;
 
 use super::{
+    lenient::read_leniently,
     pan::is_card_number,
     plain::read_plain,
     raw::{Raw, RawTransaction},
@@ -55,7 +56,12 @@ pub fn decode_transaction<'a>(
     let mut raw = RawTransaction::new();
     if body.len() > BODY_MAX_BYTES || read_plain(body, &mut raw).is_none() {
         raw = RawTransaction::new();
-        decode_json(body, &mut raw)?;
+        if let Err(refusal) = decode_json(body, &mut raw) {
+            raw = RawTransaction::new();
+            if body.len() > BODY_MAX_BYTES || read_leniently(body, &mut raw).is_none() {
+                return Err(refusal);
+            }
+        }
     }
     check(&mut raw, route, schema)
 }
@@ -68,18 +74,21 @@ pub(super) fn decode_json<'a, T: DeserializeSeed<'a>>(body: &'a [u8], seed: T) -
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let decoded = seed.deserialize(&mut json).and_then(|decoded| json.end().map(|()| decoded));
-    decoded.map_err(|error| {
-        if error.classify() == serde_json::error::Category::Data {
-            return not_an_object();
-        }
-        // The parser's own message may repeat a value, so only its position is told.
-        let place = format!("line {} column {}", error.line(), error.column());
-        let message = match error.classify() {
-            serde_json::error::Category::Eof => format!("the JSON ends too early, at {place}"),
-            _ => format!("the body is not readable as JSON in UTF-8, from {place}"),
-        };
-        Refusal::of(RefusalClass::BadInput, "invalid_json", message)
+    decoded.map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => not_an_object(),
+        _ => not_json(&error),
     })
+}
+
+/// The refusal of what is not JSON.
+pub fn not_json(error: &serde_json::Error) -> Refusal {
+    // The parser's own message may repeat a value, so only its position is told.
+    let place = format!("line {} column {}", error.line(), error.column());
+    let message = match error.classify() {
+        serde_json::error::Category::Eof => format!("the JSON ends too early, at {place}"),
+        _ => format!("the body is not readable as JSON in UTF-8, from {place}"),
+    };
+    Refusal::of(RefusalClass::BadInput, "invalid_json", message)
 }
 
 /// The refusal of JSON that is no object.

@@ -29,6 +29,8 @@ pub enum Raw<'a> {
     Object,
     /// The message has it twice.
     Repeated,
+    /// A text with half a surrogate pair, a number beyond all doubles, or arrays in arrays without end.
+    Unreadable,
 }
 
 impl Raw<'_> {
@@ -45,6 +47,7 @@ impl Raw<'_> {
             Self::Array => "an array",
             Self::Object => "an object",
             Self::Repeated => "there twice",
+            Self::Unreadable => "a value that no text and no number can hold",
         }
     }
 
@@ -61,7 +64,7 @@ impl Raw<'_> {
 /// Fields by name as they came, in their order, each name once.
 pub type RawFields<'a> = SmallVec<[(Cow<'a, str>, Raw<'a>); 4]>;
 
-fn put<'a>(fields: &mut RawFields<'a>, name: Cow<'a, str>, value: Raw<'a>) {
+pub(super) fn put<'a>(fields: &mut RawFields<'a>, name: Cow<'a, str>, value: Raw<'a>) {
     match fields.iter_mut().find(|(known, _)| *known == name) {
         Some((_, known)) => known.put(value),
         None => fields.push((name, value)),
@@ -77,6 +80,7 @@ pub struct RawTransaction<'a> {
     pub attributes: RawFields<'a>,
     /// Whether `attributes` was there and was no object.
     pub attributes_malformed: bool,
+    attributes_seen: bool,
     /// How many fields no contract names.
     pub unknown_fields: u32,
     /// Whether numbers and booleans may stand as text, as they do in columns.
@@ -90,6 +94,7 @@ impl<'a> RawTransaction<'a> {
             fields: [const { Raw::Absent }; FIELDS],
             attributes: SmallVec::new(),
             attributes_malformed: false,
+            attributes_seen: false,
             unknown_fields: 0,
             from_columns: false,
         }
@@ -113,6 +118,25 @@ impl<'a> RawTransaction<'a> {
     /// Sets a fixed field; a second value makes it `Repeated`.
     pub fn set(&mut self, field: Field, value: Raw<'a>) {
         self.fields[field.index()].put(value);
+    }
+
+    /// Sets what a name stands for, unless no contract knows the name.
+    pub(super) fn set_named(&mut self, name: &str, value: impl FnOnce() -> Raw<'a>) {
+        match Field::from_name(name) {
+            // The processor is part of the subject; a body cannot name another.
+            Some(field) if field != Field::Processor => self.set(field, value()),
+            _ => self.unknown_fields += 1,
+        }
+    }
+
+    /// Sets all attributes; a second time makes them malformed.
+    pub(super) fn set_attributes(&mut self, attributes: RawObject<'a>) {
+        let again = std::mem::replace(&mut self.attributes_seen, true);
+        match attributes {
+            RawObject::Fields(attributes) if !again => self.attributes = attributes,
+            RawObject::Null if !again => {}
+            _ => self.attributes_malformed = true,
+        }
     }
 
     /// Sets an attribute; a second value makes it `Repeated`.
@@ -182,7 +206,7 @@ impl<'de> Visitor<'de> for RawVisitor {
 }
 
 /// A key, borrowed where JSON has no escapes in it.
-struct Name<'a>(Cow<'a, str>);
+pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -223,19 +247,11 @@ impl<'de> Visitor<'de> for &mut RawTransaction<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let mut attributes_seen = false;
         while let Some(Name(name)) = entries.next_key()? {
             match Field::from_name(&name) {
                 // The processor is part of the subject; a body cannot name another.
                 Some(field) if field != Field::Processor => self.set(field, entries.next_value()?),
-                _ if name == "attributes" => {
-                    let again = std::mem::replace(&mut attributes_seen, true);
-                    match entries.next_value()? {
-                        RawObject::Fields(attributes) if !again => self.attributes = attributes,
-                        RawObject::Null if !again => {}
-                        _ => self.attributes_malformed = true,
-                    }
-                }
+                _ if name == "attributes" => self.set_attributes(entries.next_value()?),
                 _ => {
                     entries.next_value::<IgnoredAny>()?;
                     self.unknown_fields += 1;

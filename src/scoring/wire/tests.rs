@@ -53,6 +53,23 @@ fn only_a_bad_required_field_refuses() {
         ),
         (r#"{GOOD,"attributes":[1]}"#, "ok invalid:attributes"),
         (r#"{GOOD,"parent":7}"#, "ok invalid:parent"),
+        // Good JSON that no text and no number can hold.
+        (
+            r#"{GOOD,"device":"\ud800","email":"a\ud83d","lat":1e999,"lon":1}"#,
+            "ok invalid:device invalid:email invalid:lat",
+        ),
+        (r#"{GOOD,"merchant":1e999,"zz":"\udc00","\ud800":1}"#, "ok invalid:merchant"),
+        (r#"{GOOD,"attributes":{"category":"\udc00x","zz":1e999,"\ud800":1}}"#, "ok invalid:attributes.category"),
+        (r#"{GOOD,"device":"\ud800","device":"d"}"#, "ok invalid:device"),
+        (r#"{GOOD,"attributes":{},"attributes":{"zz":1e999}}"#, "ok invalid:attributes"),
+        (r#"{GOOD,"device":"\ud800",}"#, "invalid_json -"),
+        (r#"{"id":"\ud800","time":0,"card":"c_4f2","amount":1,"currency":"EUR"}"#, "invalid_id id"),
+        (r#"{"id":"a","time":0,"card":"c_4f2","amount":1e999,"currency":"EUR"}"#, "invalid_amount amount"),
+        (r#"{"id":"a","time":"2018-07-25T10:15:30+23:59","card":"c_4f2","amount":1,"currency":"EUR"}"#, "ok"),
+        (
+            r#"{"id":"a","time":"2018-07-25T10:15:30+24:00","card":"c_4f2","amount":1,"currency":"EUR"}"#,
+            "invalid_time time",
+        ),
         (r#"{GOOD,"type":"reversal","parent":"t-90"}"#, "ok"),
         (r#"{GOOD,"type":"reversal"}"#, "invalid_parent parent"),
         (r#"{GOOD,"type":"reversal","parent":"t-91"}"#, "invalid_parent parent"),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue, message::OutboundMessage};
 
-use super::{Answering, Core, Moment, Voice, applied, copy_of, error_headers};
+use super::{Answering, Core, Moment, Voice, applied, copy_of, error_headers, not_ahead};
 use crate::{
     durability::{
         record::{Answered, Reading, Record},
@@ -116,7 +116,7 @@ impl Answering {
         self.metrics.stream.sequence.set(i64::try_from(origin.sequence).unwrap_or(i64::MAX));
         let settled = routed.and_then(|(kind, route)| match kind {
             StreamKind::Transaction => self.score_streamed(&message.payload, route, now),
-            StreamKind::Outcome | StreamKind::Label => self.take_in_streamed(kind, &message.payload, route),
+            StreamKind::Outcome | StreamKind::Label => self.take_in_streamed(kind, &message.payload, route, now),
         });
         let (record, settlement) = settled.unwrap_or_else(|refusal| {
             self.tally.refusal(&self.metrics, &refusal);
@@ -150,13 +150,16 @@ impl Answering {
         kind: StreamKind,
         payload: &[u8],
         route: Route<'_>,
+        now: Moment,
     ) -> Result<(u64, Settlement), Refusal> {
         if kind == StreamKind::Outcome {
             let outcome = decode_outcome(payload, route)?;
+            not_ahead(outcome.time, self.skew_ms, now)?;
             applied(self.scorer.apply(Input::Outcome(&outcome)))?;
             self.keeper.outcome(&outcome);
         } else {
             let label = decode_label(payload, route)?;
+            not_ahead(label.time, self.skew_ms, now)?;
             applied(self.scorer.apply(Input::Label(&label)))?;
             self.keeper.label(&label);
             self.notebook.label(&label);
