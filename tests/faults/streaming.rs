@@ -152,6 +152,8 @@ impl Streaming {
             self.has_missed |= self.broker.cut_at.is_some_and(|last| self.broker.verdicts.last > last);
             self.noticed += reader.noticed;
             self.recalled += reader.recalled;
+            // What was published from the journal is stored out of order, and the last verdict known may have come before.
+            self.has_missed |= self.broker.cut_at.is_some() && self.recalled > 0;
         }
     }
 
