@@ -275,6 +275,7 @@ impl Bookmarks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::durability::position::StreamPosition;
 
     fn gap(after: u64) -> Gap {
         Gap { after, since_ms: after as i64 }
@@ -361,6 +362,19 @@ mod tests {
         assert_eq!(bookmarks.gap(), Some(gap(7)));
         bookmarks.drop_newest();
         assert_eq!(bookmarks.gap(), Some(gap(5)));
+    }
+
+    #[test]
+    fn what_an_earlier_process_kept_back_is_published_by_this_one() {
+        let unpublished = |record, stored_ms| Unpublished {
+            record,
+            origin: StreamPosition { sequence: record, stored_ms },
+            message: OutboundMessage { subject: "v".into(), reply: None, payload: Vec::new().into(), headers: None },
+        };
+        let mut bookmarks = Bookmarks::new(&[unpublished(8, 900), unpublished(7, 1_000)]);
+        bookmarks.begin(gap(20));
+        assert_eq!(bookmarks.gap(), Some(Gap { after: 6, since_ms: 900 }));
+        assert_eq!(Bookmarks::new(&[]).gap(), None);
     }
 
     #[test]
