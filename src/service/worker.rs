@@ -60,7 +60,7 @@ impl Worker {
         let thread = std::thread::Builder::new().name("scoring".into()).spawn(move || {
             let granted = priority::raise(nice);
             work.metrics.scoring_nice.set(granted.into());
-            if granted > nice {
+            if nice < 0 && granted > nice {
                 tracing::info!(nice, granted, "the system does not give the scoring thread its priority");
             }
             // The loop yields by itself; a budget would only make it read less than it could.

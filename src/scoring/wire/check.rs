@@ -53,14 +53,13 @@ pub fn decode_transaction<'a>(
     route: Route<'a>,
     schema: &AttributeSchema,
 ) -> Result<Transaction<'a>, Refusal> {
+    bounded(body)?;
     let mut raw = RawTransaction::new();
-    if body.len() > BODY_MAX_BYTES || read_plain(body, &mut raw).is_none() {
+    if read_plain(body, &mut raw).is_none() {
         raw = RawTransaction::new();
         if let Err(refusal) = decode_json(body, &mut raw) {
             raw = RawTransaction::new();
-            if body.len() > BODY_MAX_BYTES || read_leniently(body, &mut raw).is_none() {
-                return Err(refusal);
-            }
+            read_leniently(body, &mut raw).ok_or(refusal)?;
         }
     }
     check(&mut raw, route, schema)
@@ -68,16 +67,21 @@ pub fn decode_transaction<'a>(
 
 /// A message of any kind from a JSON body.
 pub(super) fn decode_json<'a, T: DeserializeSeed<'a>>(body: &'a [u8], seed: T) -> Result<T::Value, Refusal> {
-    if body.len() > BODY_MAX_BYTES {
-        let message = format!("the body has {} bytes, expected at most {BODY_MAX_BYTES}", body.len());
-        return Err(Refusal::of(RefusalClass::TooLarge, "too_large", message));
-    }
+    bounded(body)?;
     let mut json = serde_json::Deserializer::from_slice(body);
     let decoded = seed.deserialize(&mut json).and_then(|decoded| json.end().map(|()| decoded));
     decoded.map_err(|error| match error.classify() {
         serde_json::error::Category::Data => not_an_object(),
         _ => not_json(&error),
     })
+}
+
+fn bounded(body: &[u8]) -> Result<(), Refusal> {
+    if body.len() > BODY_MAX_BYTES {
+        let message = format!("the body has {} bytes, expected at most {BODY_MAX_BYTES}", body.len());
+        return Err(Refusal::of(RefusalClass::TooLarge, "too_large", message));
+    }
+    Ok(())
 }
 
 /// The refusal of what is not JSON.

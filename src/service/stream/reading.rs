@@ -461,11 +461,11 @@ impl Reader {
                 },
                 (None, None) => false,
             };
-            let has_lost = has_lost || matches!(recall.last_number().await, Ok(last) if last < highest);
-            if has_lost {
+            let last = recall.last_number().await;
+            if has_lost || last.as_ref().is_ok_and(|last| *last < highest) {
                 has_lost_verdicts.store(true, Ordering::Relaxed);
-            } else if let Some(from) = assured
-                && let Some(bookmark) = recall.bookmark(from).await
+            } else if let (Some(from), Ok(last)) = (assured, last)
+                && let Some(bookmark) = recall.bookmark(last, from).await
             {
                 // One that is not taken is followed by another.
                 let _ = bookmarked.try_send(bookmark);

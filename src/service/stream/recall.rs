@@ -117,9 +117,8 @@ impl Recall {
         }
     }
 
-    /// A bookmark at the end of the stream, if there is anything in it.
-    pub(super) async fn bookmark(&self, from: Gap) -> Option<Bookmark> {
-        let sequence = self.last_number().await.ok()?;
+    /// A bookmark at a message of the stream, if it is there.
+    pub(super) async fn bookmark(&self, sequence: u64, from: Gap) -> Option<Bookmark> {
         let message = self.verdicts.get_raw_message(sequence).await.ok()?;
         Some(Bookmark { sequence, identity: identity_of(&message.headers)?.to_owned(), from })
     }
