@@ -40,6 +40,11 @@ impl Timestamp {
         Self::from_unix_ms(i64::try_from(floor).ok()?)
     }
 
+    /// The first moment, in UTC, of a date such as `2026-12-31`.
+    pub fn parse_date(text: &str) -> Option<Self> {
+        (text.len() == "2026-12-31".len()).then(|| Self::parse_rfc3339(&format!("{text}T00:00:00Z")))?
+    }
+
     /// Milliseconds since the Unix epoch.
     pub const fn unix_ms(self) -> i64 {
         self.0

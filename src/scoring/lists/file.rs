@@ -192,10 +192,7 @@ fn checked_text<'t>(what: &str, text: Option<&'t str>) -> Result<&'t str, Troubl
 
 /// A date stands for its first moment, in UTC.
 fn expiry(text: &str) -> Option<Timestamp> {
-    if text.len() == "2026-12-31".len() {
-        return Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z"));
-    }
-    Timestamp::parse_rfc3339(text)
+    Timestamp::parse_date(text).or_else(|| Timestamp::parse_rfc3339(text))
 }
 
 fn table_word(value: &str, kind: TableType, rates: &Rates, texts: &mut Texts) -> Result<u64, Trouble> {

@@ -6,15 +6,16 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::raw::{Name, Raw, RawFields, RawObject, RawTransaction};
+use super::raw::{Name, Raw, RawFields, RawObject, RawTransaction, field_of_body, put};
 
 /// Fills a transaction. `None` if it is not JSON, or no object.
 pub(super) fn read_leniently<'a>(body: &'a [u8], raw: &mut RawTransaction<'a>) -> Option<()> {
     let Entries(entries) = serde_json::from_slice(body).ok()?;
     for (key, value) in entries {
-        match name_of(key) {
-            Some(Name(name)) if name == "attributes" => raw.set_attributes(object_of(value)),
-            Some(Name(name)) => raw.set_named(&name, || value_of(value)),
+        let name = name_of(key).map(|Name(name)| name).unwrap_or_default();
+        match field_of_body(&name) {
+            Some(field) => raw.set(field, value_of(value)),
+            None if name == "attributes" => raw.set_attributes(object_of(value)),
             None => raw.unknown_fields += 1,
         }
     }
@@ -62,7 +63,7 @@ fn object_of(value: &RawValue) -> RawObject<'_> {
     for (key, value) in entries {
         // Nothing declares an attribute whose name cannot be read.
         if let Some(Name(name)) = name_of(key) {
-            super::raw::put(&mut fields, name, value_of(value));
+            put(&mut fields, name, value_of(value));
         }
     }
     RawObject::Fields(fields)

@@ -63,12 +63,11 @@ pub fn decode_list_change<'a>(body: &'a [u8], list: &'a str) -> Result<ListChang
     };
     let expires = match raw.take("expires") {
         Raw::Absent | Raw::Null => None,
-        // As list files have it: a date stands for its first moment, in UTC.
-        Raw::Text(date) if date.len() == "2026-12-31".len() => {
-            let moment = Raw::Text(format!("{date}T00:00:00Z").into());
-            Some(required_time("expires", &moment, false)?)
+        there => {
+            // As list files have it.
+            let date = if let Raw::Text(text) = &there { Timestamp::parse_date(text) } else { None };
+            Some(date.map_or_else(|| required_time("expires", &there, false), Ok)?)
         }
-        there => Some(required_time("expires", &there, false)?),
     };
     Ok(ListChange {
         list: Cow::Borrowed(list),

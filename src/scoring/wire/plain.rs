@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::raw::{Raw, RawTransaction};
-use crate::scoring::{field::Field, quoted::plain_length};
+use super::raw::{Raw, RawTransaction, field_of_body};
+use crate::scoring::quoted::plain_length;
 
 /// Digits that always fit in 64 bits.
 const DIGITS_MAX: usize = 18;
@@ -17,10 +17,9 @@ pub(super) fn read_plain<'a>(body: &'a [u8], raw: &mut RawTransaction<'a>) -> Op
     let mut scan = Scan { text: std::str::from_utf8(body).ok()?, at: 0 };
     let mut has_attributes = false;
     scan.object(|scan, name| {
-        match Field::from_name(name) {
-            // The processor is part of the subject; a body cannot name another.
-            Some(field) if field != Field::Processor => raw.set(field, scan.value()?),
-            _ if name == "attributes" => {
+        match field_of_body(name) {
+            Some(field) => raw.set(field, scan.value()?),
+            None if name == "attributes" => {
                 if std::mem::replace(&mut has_attributes, true) {
                     return None;
                 }

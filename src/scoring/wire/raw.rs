@@ -71,6 +71,11 @@ pub(super) fn put<'a>(fields: &mut RawFields<'a>, name: Cow<'a, str>, value: Raw
     }
 }
 
+/// The field that a name stands for in a body. The processor is part of the subject; a body cannot name another.
+pub(super) fn field_of_body(name: &str) -> Option<Field> {
+    Field::from_name(name).filter(|field| *field != Field::Processor)
+}
+
 const FIELDS: usize = Field::FIXED.len();
 
 /// The fields of a transaction as they came.
@@ -118,15 +123,6 @@ impl<'a> RawTransaction<'a> {
     /// Sets a fixed field; a second value makes it `Repeated`.
     pub fn set(&mut self, field: Field, value: Raw<'a>) {
         self.fields[field.index()].put(value);
-    }
-
-    /// Sets what a name stands for, unless no contract knows the name.
-    pub(super) fn set_named(&mut self, name: &str, value: impl FnOnce() -> Raw<'a>) {
-        match Field::from_name(name) {
-            // The processor is part of the subject; a body cannot name another.
-            Some(field) if field != Field::Processor => self.set(field, value()),
-            _ => self.unknown_fields += 1,
-        }
     }
 
     /// Sets all attributes; a second time makes them malformed.
@@ -248,11 +244,10 @@ impl<'de> Visitor<'de> for &mut RawTransaction<'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         while let Some(Name(name)) = entries.next_key()? {
-            match Field::from_name(&name) {
-                // The processor is part of the subject; a body cannot name another.
-                Some(field) if field != Field::Processor => self.set(field, entries.next_value()?),
-                _ if name == "attributes" => self.set_attributes(entries.next_value()?),
-                _ => {
+            match field_of_body(&name) {
+                Some(field) => self.set(field, entries.next_value()?),
+                None if name == "attributes" => self.set_attributes(entries.next_value()?),
+                None => {
                     entries.next_value::<IgnoredAny>()?;
                     self.unknown_fields += 1;
                 }
