@@ -17,9 +17,12 @@ use super::{Fingerprint, bytes::Address};
 pub(super) struct Entry {
     pub(super) fingerprint: Fingerprint,
     pub(super) time_ms: i64,
+    /// The highest event time there was when it had arrived: horizons are counted from here, so that what came too late
+    /// for the windows is remembered as long as everything else.
+    pub(super) arrived_ms: i64,
     pub(super) amount_minor: i64,
-    /// In minor units of the base currency, where there was a rate.
-    pub(super) amount_base_minor: Option<i64>,
+    /// In minor units of the base currency.
+    pub(super) amount_base: BaseAmount,
     /// When its label became known; older labels do not count.
     pub(super) labelled_ms: i64,
     pub(super) answer: Address,
@@ -32,6 +35,10 @@ pub(super) struct Entry {
     /// More is known of its amount than its outcome: see `Registry::amounts`.
     pub(super) has_amounts: bool,
 }
+
+/// An amount where there was a rate, in half the room of an option.
+#[derive(Clone, Copy)]
+pub(super) struct BaseAmount(i64);
 
 /// Entries of a chunk: they are allocated and given back together, and nothing is moved when there are more.
 const CHUNK: usize = 1_024;
@@ -124,6 +131,7 @@ impl Entries {
     pub(super) fn save(&self, out: &mut Vec<u8>, hand_on: HandOn<'_>) {
         self.first.write(out);
         (self.len() as u64).write(out);
+        self.oldest().map(|oldest| self.get(oldest).arrived_ms).write(out);
         for number in self.first..self.next {
             self.get(number).save(out);
             if out.len() >= HAND_ON_BYTES {
@@ -132,11 +140,13 @@ impl Entries {
         }
     }
 
-    /// Reads them back.
-    pub(super) fn load(stored: &mut Reader<'_>) -> Stored<Self> {
+    /// Reads them back; where `layout` is the first one, without knowing when the oldest had arrived.
+    pub(super) fn load(layout: u32, stored: &mut Reader<'_>) -> Stored<Self> {
         let mut entries = Self::new();
         let first: u64 = stored.word()?;
         let count = stored.count(ENTRY_BYTES)?;
+        // Every transaction that raises the highest event time is remembered, so the first of them tells the others.
+        let mut arrived_ms = if layout == FIRST_LAYOUT { None } else { stored.word::<Option<i64>>()? };
         Reader::check(first < u64::MAX / 2)?;
         entries.base = first - first % CHUNK as u64;
         (entries.first, entries.next) = (first, first);
@@ -148,7 +158,9 @@ impl Entries {
             entries.chunks.push_back(chunk);
         }
         for _ in 0..count {
-            let entry = Entry::load(stored)?;
+            let mut entry = Entry::load(stored)?;
+            entry.arrived_ms = arrived_ms.map_or(entry.time_ms, |arrived_ms| arrived_ms.max(entry.time_ms));
+            arrived_ms = Some(entry.arrived_ms);
             let known = entries.find(entry.fingerprint);
             entries.push(entry, known);
         }
@@ -160,8 +172,26 @@ impl Entries {
     }
 }
 
+impl BaseAmount {
+    /// No amount is as low as that.
+    const NONE: i64 = i64::MIN;
+
+    /// Keeps an amount.
+    pub(super) fn of(minor: Option<i64>) -> Self {
+        Self(minor.unwrap_or(Self::NONE))
+    }
+
+    /// The amount that is kept.
+    pub(super) fn get(self) -> Option<i64> {
+        (self.0 != Self::NONE).then_some(self.0)
+    }
+}
+
+/// The layout of a stored registry that does not say when its oldest transaction had arrived.
+pub(super) const FIRST_LAYOUT: u32 = 1;
 /// Bytes of a stored entry.
 const ENTRY_BYTES: usize = 76;
+const _: () = assert!(size_of::<Entry>() == 80);
 const LABELS: [LabelKind; 3] = [LabelKind::Fraud, LabelKind::Legit, LabelKind::Unknown];
 
 impl Entry {
@@ -170,7 +200,7 @@ impl Entry {
         self.fingerprint.0.write(out);
         self.time_ms.write(out);
         self.amount_minor.write(out);
-        self.amount_base_minor.write(out);
+        self.amount_base.get().write(out);
         self.labelled_ms.write(out);
         self.answer.0.write(out);
         self.places.0.write(out);
@@ -190,8 +220,9 @@ impl Entry {
         Ok(Self {
             fingerprint: Fingerprint(stored.word()?),
             time_ms: stored.word()?,
+            arrived_ms: i64::MIN,
             amount_minor: stored.word()?,
-            amount_base_minor: stored.word()?,
+            amount_base: BaseAmount::of(stored.word()?),
             labelled_ms: stored.word()?,
             answer: Address(stored.word()?),
             places: Address(stored.word()?),
@@ -208,8 +239,9 @@ impl Entry {
         Ok(Self {
             fingerprint: Fingerprint(0),
             time_ms: i64::MIN,
+            arrived_ms: i64::MIN,
             amount_minor: 0,
-            amount_base_minor: None,
+            amount_base: BaseAmount::of(None),
             labelled_ms: i64::MIN,
             answer: Address::NONE,
             places: Address::NONE,

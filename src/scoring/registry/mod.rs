@@ -1,8 +1,9 @@
 //! Every transaction of the horizon: its first answer, and where it stands in the windows. It decides nothing.
 //!
 //! Three things need it: a repeated id gets its first answer again, a reversal or an incremental finds its parent, and
-//! an outcome or a label finds its transaction. Horizons are in event time behind the highest accepted; caps on
-//! transactions and on answers' bytes shorten them, and the statistics show what is left.
+//! an outcome or a label finds its transaction. Horizons are in event time: the highest accepted may have moved on by so
+//! much since a transaction arrived. Caps on transactions and on answers' bytes shorten them, and the statistics show
+//! what is left.
 
 mod amounts;
 mod bytes;
@@ -25,7 +26,7 @@ use super::{
 use amounts::Amounts;
 use answers::Endings;
 use bytes::{Address, Bytes, push_number, take_number};
-use entries::{Entries, Entry};
+use entries::{BaseAmount, Entries, Entry};
 
 /// A transaction's identity: its processor, card and id, as 128 bits.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -153,11 +154,10 @@ impl Registry {
         body: &mut Vec<u8>,
     ) -> Repeat {
         let Some(number) = known.number else { return Repeat::New };
-        let entry = self.entries.get(number);
-        let highest_ms = windows.highest().map_or(i64::MIN, super::time::Timestamp::unix_ms);
-        if entry.time_ms < highest_ms.saturating_sub(self.settings.duplicates_ms) {
+        if !self.is_within(number, self.settings.duplicates_ms, windows) {
             return Repeat::New;
         }
+        let entry = self.entries.get(number);
         let Some(short) = self.answers.get(entry.answer) else { return Repeat::New };
         let is_same = (entry.amount_minor, entry.currency, entry.kind)
             == (transaction.amount_minor, transaction.currency, transaction.kind);
@@ -190,8 +190,9 @@ impl Registry {
         let entry = Entry {
             fingerprint: known.fingerprint,
             time_ms,
+            arrived_ms: self.highest_ms,
             amount_minor: transaction.amount_minor,
-            amount_base_minor,
+            amount_base: BaseAmount::of(amount_base_minor),
             labelled_ms: i64::MIN,
             answer: Address::NONE,
             places: Address::NONE,
@@ -204,12 +205,12 @@ impl Registry {
         let number = self.entries.push(entry, known.number);
         let mut short = std::mem::take(&mut self.short);
         self.endings.shorten(body, &transaction.id, &mut short);
-        let answer = self.answers.push(&short, number, time_ms);
+        let answer = self.answers.push(&short, number, self.highest_ms);
         let mut places = Address::NONE;
         if !observed.places.items.is_empty() {
             short.clear();
             push_places(&observed.places, &mut short);
-            places = self.places.push(&short, number, time_ms);
+            places = self.places.push(&short, number, self.highest_ms);
         }
         self.short = short;
         let entry = self.entries.get_mut(number);
@@ -251,7 +252,7 @@ impl Registry {
                 amounts.replace(amount_minor, rates.to_base_minor(amount_minor, entry.currency));
             }
             OutcomeKind::Approved | OutcomeKind::Declined => {
-                amounts.replace(entry.amount_minor, entry.amount_base_minor);
+                amounts.replace(entry.amount_minor, entry.amount_base.get());
             }
         }
         self.change(number, amounts, Some(state), None, windows);
@@ -277,7 +278,7 @@ impl Registry {
         let amounts = self.amounts.allocation_size();
         let bytes = self.entries.bytes() + self.places.held() + self.endings.bytes() + amounts;
         let reach = |number: Option<u64>, horizon_ms: i64| {
-            let oldest_ms = number.map(|number| self.entries.get(number).time_ms);
+            let oldest_ms = number.map(|number| self.entries.get(number).arrived_ms);
             let held_ms = oldest_ms.map_or(horizon_ms, |oldest_ms| self.highest_ms.saturating_sub(oldest_ms));
             held_ms.clamp(0, horizon_ms)
         };
@@ -304,17 +305,19 @@ impl Registry {
     /// The number of a transaction that is remembered.
     fn find(&self, fingerprint: Fingerprint, windows: &Windows) -> Option<u64> {
         let number = self.entries.find(fingerprint)?;
-        let highest_ms = windows.highest().map_or(i64::MIN, super::time::Timestamp::unix_ms);
         let keep_ms = self.settings.duplicates_ms.max(windows.changeable_ms());
-        // Whether it has been dropped yet is not seen.
-        (self.entries.get(number).time_ms >= highest_ms.saturating_sub(keep_ms)).then_some(number)
+        self.is_within(number, keep_ms, windows).then_some(number)
+    }
+
+    /// Whether a horizon still reaches a transaction. Whether it has been dropped yet is not seen.
+    fn is_within(&self, number: u64, horizon_ms: i64, windows: &Windows) -> bool {
+        let highest_ms = windows.highest().map_or(i64::MIN, super::time::Timestamp::unix_ms);
+        self.entries.get(number).arrived_ms >= highest_ms.saturating_sub(horizon_ms)
     }
 
     /// Whether a transaction is kept for what answers ask for, and not only for what models in shadow do.
     fn is_answering(&self, number: u64, windows: &Windows) -> bool {
-        let highest_ms = windows.highest().map_or(i64::MIN, super::time::Timestamp::unix_ms);
-        let keep_ms = self.settings.duplicates_ms.max(windows.answering_changeable_ms());
-        self.entries.get(number).time_ms >= highest_ms.saturating_sub(keep_ms)
+        self.is_within(number, self.settings.duplicates_ms.max(windows.answering_changeable_ms()), windows)
     }
 
     fn find_parent(&self, transaction: &Transaction<'_>, windows: &Windows) -> Option<u64> {
@@ -327,7 +330,7 @@ impl Registry {
     fn amounts_of(&self, number: u64) -> Amounts {
         let entry = self.entries.get(number);
         let known = if entry.has_amounts { self.amounts.get(&number).copied() } else { None };
-        known.unwrap_or_else(|| Amounts::new(entry.amount_minor, entry.amount_base_minor))
+        known.unwrap_or_else(|| Amounts::new(entry.amount_minor, entry.amount_base.get()))
     }
 
     fn change(
@@ -342,7 +345,7 @@ impl Registry {
         let entry = self.entries.get_mut(number);
         entry.outcome = outcome.unwrap_or(entry.outcome);
         entry.label = label.unwrap_or(entry.label);
-        entry.has_amounts = amounts != Amounts::new(entry.amount_minor, entry.amount_base_minor);
+        entry.has_amounts = amounts != Amounts::new(entry.amount_minor, entry.amount_base.get());
         if entry.has_amounts {
             self.amounts.insert(number, amounts);
         } else {
@@ -374,7 +377,7 @@ impl Registry {
         let reach_ms = self.highest_ms.saturating_sub(self.keep_ms);
         for _ in 0..FORGOTTEN_MAX {
             let Some(oldest) = self.entries.oldest() else { break };
-            let is_expired = self.entries.get(oldest).time_ms < reach_ms;
+            let is_expired = self.entries.get(oldest).arrived_ms < reach_ms;
             let is_surplus = self.entries.len() > self.settings.transactions_max.max(1);
             if !is_expired && !is_surplus {
                 break;
@@ -421,7 +424,7 @@ fn take_places(mut bytes: &[u8], entry: &Entry) -> Option<Places> {
     let mut places = Places {
         time_ms: entry.time_ms,
         kind: entry.kind,
-        amount_base_minor: entry.amount_base_minor,
+        amount_base_minor: entry.amount_base.get(),
         epoch: u16::try_from(take_number(bytes)?).ok()?,
         ..Places::default()
     };

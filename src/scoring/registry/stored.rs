@@ -7,10 +7,16 @@ use crate::scoring::{
     stored::{HandOn, Reader, Stored, StoredError, Word},
 };
 
-use super::{Registry, amounts::Amounts, answers::Endings, bytes::Bytes, entries::Entries};
+use super::{
+    Registry,
+    amounts::Amounts,
+    answers::Endings,
+    bytes::Bytes,
+    entries::{Entries, FIRST_LAYOUT},
+};
 
 /// The layout of the bytes: another number for every change of what is written.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 impl Registry {
     /// Appends everything held to some bytes.
@@ -44,13 +50,13 @@ impl Registry {
         let mut registry = Self::new(settings);
         let mut stored = Reader::new(bytes);
         let found = stored.word()?;
-        if found != LAYOUT {
+        if ![FIRST_LAYOUT, LAYOUT].contains(&found) {
             return Err(StoredError::Layout { found, expected: LAYOUT });
         }
         if stored.word::<u128>()? != identity_of(settings) {
             return Err(StoredError::Other);
         }
-        registry.entries = Entries::load(&mut stored)?;
+        registry.entries = Entries::load(found, &mut stored)?;
         registry.answers = Bytes::load(settings.answers_max_bytes, &mut stored)?;
         registry.places = Bytes::load(usize::MAX, &mut stored)?;
         registry.endings = Endings::load(&mut stored)?;

@@ -29,6 +29,8 @@ pub(super) struct Twin {
 pub(super) struct Event {
     pub(super) transaction: Transaction<'static>,
     pub(super) time_ms: i64,
+    /// The highest event time when it had arrived.
+    arrived_ms: i64,
     base: Option<i64>,
     keys: Vec<Option<String>>,
     values: Vec<Option<String>>,
@@ -178,7 +180,8 @@ impl Twin {
     ) {
         let mut event = self.event(transaction, base, passes);
         event.answer = answer.to_vec();
-        self.highest_ms = self.highest_ms.max(Some(event.time_ms));
+        event.arrived_ms = self.highest_ms.map_or(event.time_ms, |highest| highest.max(event.time_ms));
+        self.highest_ms = Some(event.arrived_ms);
         self.events.push(event);
     }
 
@@ -186,7 +189,7 @@ impl Twin {
     pub(super) fn before(&self, transaction: &Transaction<'_>) -> Before {
         let found = self.events.iter().rev().find(|event| same_identity(event, transaction, &transaction.id));
         let Some(event) = found else { return Before::No };
-        if self.highest_ms.is_some_and(|highest| event.time_ms < highest - self.settings.duplicates_ms) {
+        if self.highest_ms.is_some_and(|highest| event.arrived_ms < highest - self.settings.duplicates_ms) {
             return Before::No;
         }
         let (known, new) = (&event.transaction, transaction);
@@ -281,6 +284,7 @@ impl Twin {
         Event {
             transaction: transaction.clone(),
             time_ms: transaction.time.unix_ms(),
+            arrived_ms: 0,
             base,
             keys: self.plan.keys.iter().map(|key| key_text(&key.0)).collect(),
             values: self.plan.aggregates.iter().map(|aggregate| text(aggregate.function.field()?)).collect(),
@@ -319,7 +323,7 @@ impl Twin {
         });
         let longest = changeable.map(|aggregate| self.retention_ms(aggregate)).max().unwrap_or_default();
         let keep_ms = longest.max(self.settings.duplicates_ms);
-        self.highest_ms.is_none_or(|highest| self.events[place].time_ms >= highest - keep_ms)
+        self.highest_ms.is_none_or(|highest| self.events[place].arrived_ms >= highest - keep_ms)
     }
 
     /// The longest window on the aggregate's key, and the lateness.
@@ -488,6 +492,7 @@ impl Event {
         Self {
             transaction: self.transaction.clone(),
             time_ms: self.time_ms,
+            arrived_ms: self.arrived_ms,
             base: self.base,
             keys: self.keys.clone(),
             values: self.values.clone(),
