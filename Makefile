@@ -68,7 +68,7 @@ model:
 	target/release/gavel simulate --out target/model/stream.csv.zst --seed 20 --cards 3000 --days 120
 	target/release/gavel train --in target/model/stream.csv.zst --out models/gavel.model --name gavel-simulated \
 		--features models/features.toml --config models/recipe.toml \
-		--from 2026-01-31 --to 2026-04-01 --maturity 7d --seed 1
+		--from 2026-01-31 --to 2026-04-01 --maturity 7d --seed 1 --rules none
 
 ## audit: licences and sources of every dependency, then known vulnerabilities (their list is fetched from GitHub)
 audit: .tools/bin/cargo-deny

@@ -86,7 +86,8 @@ class Gavel:
         sets = [word for setting in settings[1:] for word in ("--set", setting)]
         told, seconds, memory = self.run(
             "train", "--in", study.transactions, "--out", out, "--features", study.features, "--from", start,
-            "--to", end, "--maturity", maturity, "--learner", settings[0], "--json", *sets, *self.common(study))
+            "--to", end, "--maturity", maturity, "--learner", settings[0], "--rules", "none", "--json",
+            *sets, *self.common(study))
         return out, json.loads(told), seconds, memory
 
     def evaluate(self, study, model, periods, known_since=None):

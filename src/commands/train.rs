@@ -55,7 +55,8 @@ pub struct TrainArguments {
     /// What the model is called [default: the name of its file]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Leave out unlabelled transactions that the rules of this folder would have denied; without it no rules are read
+    /// Leave out unlabelled transactions that the rules of this folder would have denied; `none` for no rules [default:
+    /// rules, where there is that folder]
     #[arg(long, value_name = "DIR")]
     pub rules: Option<PathBuf>,
     #[command(flatten)]
@@ -75,10 +76,10 @@ fn learn(arguments: &TrainArguments) -> Result<(), ExitCode> {
     let learner = learner(arguments)?;
     let mut recipe = recipe(arguments, &config, features, learner);
     let names = recipe.features.iter().map(|(name, _)| name.clone()).collect();
-    let release = match &arguments.rules {
+    let release = match rules_of(arguments, &config) {
         Some(rules) => {
             let model = untrained(&recipe).map_err(|error| failed(&error.to_string()))?;
-            beside_rules(config.settings, model, rules)?
+            beside_rules(config.settings, model, &rules)?
         }
         None => of_features(config.settings, &recipe.features)?,
     };
@@ -104,6 +105,20 @@ fn learn(arguments: &TrainArguments) -> Result<(), ExitCode> {
     let model = Model::read(&bytes).map_err(|error| failed(&error.to_string()))?;
     tell(arguments, &model, seconds);
     Ok(())
+}
+
+/// The rules that say what would have been denied, if any do.
+fn rules_of(arguments: &TrainArguments, config: &Config) -> Option<PathBuf> {
+    match &arguments.rules {
+        Some(rules) if rules.as_os_str() == "none" => None,
+        Some(rules) => Some(rules.clone()),
+        None if config.rules.is_dir() => Some(config.rules.clone()),
+        None => {
+            let folder = config.rules.display();
+            anstream::eprintln!("note: there is no folder {folder}, so no transaction counts as denied");
+            None
+        }
+    }
 }
 
 fn learner(arguments: &TrainArguments) -> Result<Learner, ExitCode> {
