@@ -124,7 +124,7 @@ fn check<'a>(
     let mut flags = Vec::new();
     let parent = if kind.needs_parent() {
         let parent = required_text("parent", raw.take(Field::Parent), ID_MAX_CHARACTERS)?;
-        if kind == TransactionType::Reversal && parent == id {
+        if parent == id {
             return Err(Refusal::invalid("parent", "parent is the transaction's own id, expected an earlier one"));
         }
         Some(parent)

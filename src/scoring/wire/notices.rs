@@ -7,7 +7,7 @@ use super::{
         ID_MAX_CHARACTERS, Route, TEXT_MAX_CHARACTERS, decode_json, not_an_object, required_amount, required_card,
         required_text, required_time,
     },
-    pan::is_card_number,
+    pan::{holds_card_number, is_card_number},
     raw::{Raw, RawObject},
 };
 use crate::scoring::{
@@ -114,11 +114,14 @@ fn target<'a>(
 fn note<'a>(field: &'static str, raw: Raw<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
     match raw {
         Raw::Absent | Raw::Null => Ok(None),
-        Raw::Text(text) if is_card_number(&text) => {
-            Err(Refusal::invalid(field, format!("{field} is a raw card number, expected a note")))
-        }
         Raw::Text(text) if text.is_empty() => Ok(None),
-        there => required_text(field, there, TEXT_MAX_CHARACTERS).map(Some),
+        there => {
+            let text = required_text(field, there, TEXT_MAX_CHARACTERS)?;
+            if holds_card_number(&text) {
+                return Err(Refusal::invalid(field, format!("{field} holds a raw card number, expected a note")));
+            }
+            Ok(Some(text))
+        }
     }
 }
 

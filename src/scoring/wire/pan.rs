@@ -64,6 +64,19 @@ pub fn is_card_number(text: &str) -> bool {
     count >= DIGITS_MIN && has_brand(&digits[..count]) && passes_luhn(&digits[..count])
 }
 
+/// Whether a note of somebody's holds a card number anywhere, between words or punctuation. It looks at every stretch from
+/// where digits begin to where digits end, so it is for short texts.
+pub(super) fn holds_card_number(text: &str) -> bool {
+    let is_digit = |character: Option<char>| character.is_some_and(|character| character.is_ascii_digit());
+    let digits = || text.char_indices().filter(|(_, character)| character.is_ascii_digit());
+    digits().filter(|(at, _)| !is_digit(text[..*at].chars().next_back())).any(|(start, _)| {
+        digits()
+            .map(|(at, _)| at + 1)
+            .filter(|end| *end > start && !is_digit(text[*end..].chars().next()))
+            .any(|end| is_card_number(&text[start..end]))
+    })
+}
+
 fn has_brand(digits: &[u8]) -> bool {
     let leading = |many: usize| digits.iter().take(many).fold(0_u32, |number, digit| number * 10 + u32::from(*digit));
     BRANDS.iter().any(|brand| {
@@ -88,6 +101,22 @@ fn passes_luhn(digits: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_note_may_hold_one() {
+        for (text, expected) in [
+            ("4111111111111111", true),
+            ("stolen: 4111 1111-1111 1111, reported on 2 March 2026", true),
+            ("case 17 (4111111111111111)", true),
+            ("\u{e9}4111111111111111\u{e9}", true),
+            ("case 4111111111111112", false),
+            ("41111111111111110 is no card number", false),
+            ("", false),
+            ("4", false),
+        ] {
+            assert_eq!(holds_card_number(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn the_brands_test_numbers_are_found() {

@@ -220,7 +220,10 @@ impl Phrases<'_, '_> {
                 let words = format!(" since the last authorisation {}", self.place(&call.key));
                 (String::new(), words.clone(), words)
             }
-            Function::Age => (format!("{} is known for ", self.key_words(&call.key)), String::new(), String::new()),
+            Function::Age => {
+                let are = if call.key.0.len() > 1 { "are" } else { "is" };
+                (format!("{} {are} known for ", self.key_words(&call.key)), String::new(), String::new())
+            }
             Function::SpeedKmh => ("card moves at ".to_owned(), " km/h".to_owned(), " km/h".to_owned()),
         }
     }
@@ -296,6 +299,8 @@ impl Phrases<'_, '_> {
         if let Kind::Aggregate(call) = &typed.kind {
             let (before, _, after) = self.aggregate(call);
             return match call.function {
+                Function::Age => format!("time since {} first came", self.key_words(&call.key)),
+                Function::SpeedKmh => "speed of the card".to_owned(),
                 _ if !before.is_empty() => before.strip_suffix(" is ").unwrap_or(before.trim_end()).to_owned(),
                 Function::Count => format!("count {}", self.rest(call)),
                 Function::Sum(_) => format!("sum {}", self.rest(call)),

@@ -51,7 +51,9 @@ pub(super) fn lint_alone(node: &Typed, environment: Environment<'_>, findings: &
     if let Some(truth) = truth {
         let finding = constant(node, truth, environment);
         let finding = match &node.kind {
-            Kind::Compare(_, left, _) if natural(left).is_some() => finding.label("whatever the value is"),
+            Kind::Compare(_, left, _) if natural(left).is_some() => {
+                finding.label(if truth { "whatever the value is, where there is one" } else { "whatever the value is" })
+            }
             _ => finding,
         };
         findings.push(finding);

@@ -119,6 +119,7 @@ fn features_are_told_by_what_they_found() {
             ("hour(time)", "hour(time) is 10"),
             ("attributes.vip", "attributes.vip is true"),
             ("count((card, merchant), 1h)", "count on this card and merchant in 1h is missing"),
+            ("age((card, merchant))", "time since card and merchant first came is missing"),
         ],
     );
 }
