@@ -214,7 +214,7 @@ async fn a_missing_permission_ends_the_service_at_its_start() {
         ("\"fraud.v1.label.*.*\", ", "gavel", "", "fraud.v1.label.*.*"),
         ("\"$JS.API.CONSUMER.CREATE.FRAUD-TXN.gavel\", ", "gavel", stream, "$JS.API.CONSUMER.CREATE.FRAUD-TXN.gavel"),
         ("\"_INBOX.gavel.>\"", "gavel", stream, "_INBOX.gavel."),
-        ("", "gavel", "[stream]\nenabled = true\nname = \"OTHER\"\n", "$JS.API.STREAM.INFO.OTHER"),
+        ("\"$JS.API.STREAM.NAMES\"", "gavel", stream, "$JS.API.STREAM.NAMES"),
         ("", "desk", "", "Permissions Violation for Subscription"),
     ] {
         let store = tempfile::tempdir().unwrap();
@@ -227,6 +227,18 @@ async fn a_missing_permission_ends_the_service_at_its_start() {
         let line = gavel.wait_log("the broker does not permit it");
         assert!(line.contains(expected), "{expected}: {line}");
     }
+}
+
+/// Who may not use JetStream needs not to say so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_permission_for_the_stream_requests_are_served() {
+    let store = tempfile::tempdir().unwrap();
+    let configuration = configuration(store.path()).replacen("\"$JS.API.STREAM.NAMES\"", "", 1);
+    let broker = Broker::start_with(&configuration, 0);
+    let gavel = Gavel::start_with(broker.url(), &as_user("gavel", ""), &[]);
+    gavel.wait_ready();
+    let line = gavel.wait_log("there is no stream to read; requests are served");
+    assert!(line.contains("Permissions Violation for Publish to") && line.contains("STREAM.NAMES"), "{line}");
 }
 
 /// A certificate and its key, PEM.

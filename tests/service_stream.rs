@@ -91,8 +91,11 @@ async fn a_transaction_of_the_stream_gets_its_verdict_on_the_verdict_subject_onc
     nothing_more(&mut verdicts).await;
     nothing_more(&mut refusals).await;
 
-    let ids: Vec<String> = stored(&client, "FRAUD-VERDICTS").await.into_iter().map(|(_, id, _)| id).collect();
-    assert_eq!(ids, ["p1/c_1/t-1", "p1/c_1/t-2", "p1/c_1/t-3"]);
+    // What was refused is kept beside the verdicts.
+    let kept = stored(&client, "FRAUD-VERDICTS").await;
+    let (refused, given): (Vec<_>, Vec<_>) = kept.iter().partition(|(subject, ..)| subject == "fraud.v1.refused.p1");
+    let ids: Vec<_> = given.iter().map(|(_, id, _)| id.as_str()).collect();
+    assert_eq!((ids, refused.len()), (vec!["p1/c_1/t-1", "p1/c_1/t-2", "p1/c_1/t-3"], 5));
     gavel.wait_metric("gavel_verdicts_total", "", 3.0);
     gavel.wait_metric("gavel_duplicates_total", "", 2.0);
     gavel.wait_metric("gavel_refusals_total", "", 5.0);
@@ -223,7 +226,7 @@ async fn a_stream_that_is_not_as_configured_is_told_and_requests_are_served() {
     let line = gavel.wait_log("is not as configured");
     for expected in [
         "stream FRAUD-TXN is not as configured",
-        "subjects is fraud.v1.txn.>, fraud.v1.label.>, expected fraud.v1.txn.>",
+        "subjects is fraud.v1.label.>, fraud.v1.txn.>, expected fraud.v1.txn.>",
         "storage is Memory, expected File",
         "discard is Old, expected New",
         "max_age is no bound, expected 604800s",
@@ -250,12 +253,88 @@ async fn a_stream_that_is_not_as_configured_is_told_and_requests_are_served() {
     other.wait_metric("gavel_stream_captures_requests", "", 1.0);
 }
 
+/// Without a word of configuration: who sees that the service is ready may fill the stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_broker_has_jetstream_the_stream_is_made_and_read() {
+    let store = tempfile::tempdir().unwrap();
+    let broker = Broker::start_jetstream(store.path(), "", 0);
+    let client = broker.client().await;
+    let mut verdicts = verdicts(&client).await;
+    let mut gavel = Gavel::start_with(broker.url(), "", &[]);
+    gavel.wait_ready();
+    put(&jetstream::new(client.clone()), "fraud.v1.txn.p1.c_1", transaction("t-1", 4_599)).await;
+    let verdict = next(&mut verdicts).await;
+    assert_eq!(header(verdict.headers.as_ref(), "Nats-Msg-Id"), "p1/c_1/t-1");
+    let asked = client.request("fraud.v1.score.p1.c_1", transaction("t-2", 1).into()).await.unwrap();
+    let verdict = next(&mut verdicts).await;
+    assert_eq!((header(verdict.headers.as_ref(), "Nats-Msg-Id"), verdict.payload), ("p1/c_1/t-2", asked.payload));
+    gavel.terminate();
+    assert!(gavel.wait_exit().success());
+    assert_eq!(stored(&client, "FRAUD-VERDICTS").await.len(), 2);
+}
+
+/// A broker without streams is nothing to complain of; once it has some, they are read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_gets_jetstream_later_is_read_from_then_on() {
+    let broker = Broker::start();
+    let port = broker.port();
+    let mut gavel = Gavel::start_with(broker.url(), "", &[]);
+    gavel.wait_ready();
+    let line = gavel.wait_log("there is no stream to read; requests are served");
+    assert!(line.contains("the broker has no JetStream") && line.contains("INFO"), "{line}");
+    let client = broker.client().await;
+    let asked = client.request("fraud.v1.score.p1.c_1", transaction("t-1", 1).into()).await.unwrap();
+    assert!(asked.payload.starts_with(b"{\"id\":\"t-1\""));
+    assert!(gavel.metric("gavel_stream_reading", "") < 0.5 && gavel.metric("gavel_stream_restarts_total", "") < 0.5);
+
+    broker.kill();
+    let store = tempfile::tempdir().unwrap();
+    let broker = Broker::start_jetstream(store.path(), "", port);
+    gavel.wait_metric("gavel_stream_reading", "", 1.0);
+    gavel.wait_ready();
+    let client = broker.client().await;
+    let mut verdicts = verdicts(&client).await;
+    client.request("fraud.v1.score.p1.c_1", transaction("t-2", 1).into()).await.unwrap();
+    put(&jetstream::new(client.clone()), "fraud.v1.txn.p1.c_1", transaction("t-3", 1)).await;
+    for expected in ["p1/c_1/t-2", "p1/c_1/t-3"] {
+        assert_eq!(header(next(&mut verdicts).await.headers.as_ref(), "Nats-Msg-Id"), expected);
+    }
+    gavel.terminate();
+    assert!(gavel.wait_exit().success());
+    assert_eq!(stored(&client, "FRAUD-VERDICTS").await.len(), 2);
+    assert!(!gavel.log().contains("ERROR"), "{}", gavel.log());
+}
+
+/// A stream that somebody has made is read whatever it is called, with settings that break no promise.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_of_another_name_is_read() {
+    let store = tempfile::tempdir().unwrap();
+    let broker = Broker::start_jetstream(store.path(), "", 0);
+    let client = broker.client().await;
+    let context = jetstream::new(client.clone());
+    for (name, subject) in [("PAYMENTS", "fraud.v1.txn.>"), ("ANSWERS", "fraud.v1.verdict.>")] {
+        let plain = stream::Config { name: name.into(), subjects: vec![subject.into()], ..stream::Config::default() };
+        context.create_stream(plain).await.unwrap();
+    }
+    put(&context, "fraud.v1.txn.p1.c_1", transaction("t-1", 1)).await;
+    let gavel = Gavel::start_with(broker.url(), "", &[]);
+    gavel.wait_ready();
+    let line = gavel.wait_log("stream PAYMENTS is not as configured, and is used as it is");
+    assert!(line.contains("discard is Old, expected New; max_age is no bound, expected 604800s"), "{line}");
+    put(&context, "fraud.v1.txn.p1.c_1", transaction("t-2", 1)).await;
+    until_acknowledged(&context.get_stream("PAYMENTS").await.unwrap(), 2).await;
+    let identities: Vec<_> = stored(&client, "ANSWERS").await.into_iter().map(|(_, identity, _)| identity).collect();
+    assert_eq!(identities, ["p1/c_1/t-1", "p1/c_1/t-2"]);
+    assert!(context.get_stream("FRAUD-TXN").await.is_err() && context.get_stream("FRAUD-VERDICTS").await.is_err());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_jetstream_requests_are_served() {
     let broker = Broker::start();
     let mut gavel = Gavel::start_with(broker.url(), STREAM, &[]);
     gavel.wait_ready();
-    gavel.wait_log("JetStream does not answer");
+    let line = gavel.wait_log("the stream is not read; requests are served");
+    assert!(line.contains("the broker has no JetStream"), "{line}");
     let client = broker.client().await;
     let asked = client.request("fraud.v1.score.p1.c_1", transaction("t-1", 1).into()).await.unwrap();
     assert!(asked.payload.starts_with(b"{\"id\":\"t-1\""));

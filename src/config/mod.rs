@@ -144,8 +144,8 @@ pub struct SubjectRoots {
 /// What JetStream keeps of what comes in and goes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamConfig {
-    /// Whether there is a stream path at all.
-    pub is_enabled: bool,
+    /// Whether there is a stream path.
+    pub path: StreamPath,
     /// Whether streams that are missing are made; those that are there are only compared.
     pub may_create: bool,
     /// The stream of transactions, outcomes and labels.
@@ -166,6 +166,17 @@ pub struct StreamConfig {
     pub verdicts_max_age_ms: i64,
     /// How much of them; 0 for no bound.
     pub verdicts_max_bytes: usize,
+}
+
+/// Whether there is a stream path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamPath {
+    /// There is none.
+    Off,
+    /// There is one where the broker has JetStream.
+    Sought,
+    /// There has to be one.
+    On,
 }
 
 /// Where a broker keeps a stream.

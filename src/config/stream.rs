@@ -1,7 +1,7 @@
 //! The `[stream]` section: what JetStream keeps of what comes in and goes out. It asks no broker.
 
 use super::{
-    StreamConfig, StreamStorage,
+    StreamConfig, StreamPath, StreamStorage,
     reader::{Given, Reader},
     value::Value,
 };
@@ -14,7 +14,7 @@ pub(super) fn read(reader: &mut Reader) -> StreamConfig {
     const AGE_MAX_MS: i64 = 3_650 * DAY_MS;
     let storage = [("file", StreamStorage::File), ("memory", StreamStorage::Memory)];
     StreamConfig {
-        is_enabled: truth(reader, "stream.enabled", false),
+        path: path(reader, "stream.enabled"),
         may_create: truth(reader, "stream.create", true),
         name: name(reader, "stream.name", "FRAUD-TXN"),
         consumer: name(reader, "stream.consumer", "gavel"),
@@ -26,6 +26,14 @@ pub(super) fn read(reader: &mut Reader) -> StreamConfig {
         verdicts_max_age_ms: reader.duration_ms("stream.verdicts_max_age", 30 * DAY_MS, HOUR_MS..=AGE_MAX_MS),
         verdicts_max_bytes: reader.bytes("stream.verdicts_max_bytes", 0, 0..=1 << 50),
     }
+}
+
+fn path(reader: &mut Reader, path: &str) -> StreamPath {
+    reader.parsed(path, StreamPath::Sought, "`true`, `false` or \"auto\"", |given| match given.typed() {
+        Value::Boolean(true) => Some(StreamPath::On),
+        Value::Boolean(false) => Some(StreamPath::Off),
+        _ => given.text().filter(|text| *text == "auto").map(|_| StreamPath::Sought),
+    })
 }
 
 fn truth(reader: &mut Reader, path: &str, default: bool) -> bool {

@@ -236,7 +236,7 @@ impl Answering {
         let outcome = match kind {
             Kind::Score => self.score(received, now, out),
             Kind::Batch => self.batch(received, now, out),
-            Kind::Outcome | Kind::Label | Kind::List => self.take_in(kind, request, now, out),
+            Kind::Outcome | Kind::Label | Kind::List => self.take_in(received, now, out),
             Kind::Reload => self.ask(request, now),
             Kind::Discovery => Ok(now.instant),
         };
@@ -391,7 +391,9 @@ impl Answering {
     }
 
     /// Takes in an outcome, a label or a list change.
-    fn take_in(&mut self, kind: Kind, request: &Message, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
+    fn take_in(&mut self, received: &Received, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
+        let Received { kind, message: request, arrived, .. } = received;
+        let kind = *kind;
         let subject = request.subject.as_bytes();
         match kind {
             Kind::Outcome => {
@@ -416,10 +418,9 @@ impl Answering {
             }
         }
         self.tally.applied(&self.metrics, kind.name());
-        if let Some(reply) = &request.reply {
-            out.publish(reply.clone(), HeaderMap::new(), Bytes::from_static(b"{}"));
-        }
-        Ok(now.instant)
+        let done = Instant::now();
+        reply(received, Bytes::from_static(b"{}"), false, done - *arrived, out);
+        Ok(done)
     }
 
     /// Hands on who asks for a reload; the answer comes once it is done.

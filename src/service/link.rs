@@ -30,6 +30,13 @@ pub struct Streamed {
     pub message: Message,
 }
 
+/// What verdicts are given where there is a stream.
+#[derive(Clone)]
+pub struct Stamps {
+    /// The inbox below which the stream of verdicts confirms the copies of verdicts on requests, if it does.
+    pub confirm_below: Option<String>,
+}
+
 /// Where reading goes on.
 #[derive(Default)]
 pub struct Begin {

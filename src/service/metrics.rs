@@ -364,9 +364,9 @@ impl Metrics {
         self.ready.set(ready.into());
     }
 
-    /// Whether requests are served.
+    /// Whether requests are served, and messages of the stream too if there is one.
     pub fn is_ready(&self) -> bool {
-        self.ready.get() == 1
+        self.ready.get() == 1 && !self.stream.is_awaited()
     }
 
     /// Names the versions that serve from now on.

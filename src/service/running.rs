@@ -4,9 +4,14 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, mpsc::channel},
+    time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
 use super::{
     answering::Answering,
@@ -15,7 +20,7 @@ use super::{
     handover::Latest,
     http,
     keeper::Keeper,
-    link,
+    link::{self, Stamps},
     metrics::Metrics,
     quality::Notebook,
     reload::{Reloader, Serving},
@@ -26,10 +31,13 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    config::{Config, Flags},
+    config::{Config, Flags, StreamPath},
     durability::folder::FolderError,
     scoring::{release::Release, scorer::Scorer},
 };
+
+/// A service that answers requests is ready after this, whatever JetStream does.
+const STREAM_AWAITED_MAX: Duration = Duration::from_secs(2);
 
 /// Why the service did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -102,18 +110,19 @@ impl Service {
         let kept = (latest, asks, notebook);
         let mut answering =
             Answering::new(scorer, keeper, subjects.clone(), config.skew_ms, metrics.clone(), discovery, kept);
-        let (stream, readers_end) = config.stream.is_enabled.then(link::link).unzip();
-        if stream.is_some() {
-            answering.identify_verdicts();
-            // Without a journal, or a stream to hold them, nothing could be published again.
-            if config.durability.dir.is_some() && config.stream.verdicts.is_some() {
-                answering.confirm_copies(inbox.clone());
-            }
+        let (stream, readers_end) = (config.stream.path != StreamPath::Off).then(link::link).unzip();
+        // Without a journal, or a stream to hold them, nothing could be published again.
+        let confirms_copies = config.durability.dir.is_some() && config.stream.verdicts.is_some();
+        let stamps = Stamps { confirm_below: confirms_copies.then(|| inbox.clone()) };
+        // Where a stream is only sought, that begins once it is found.
+        if config.stream.path == StreamPath::On {
+            answering.stamp_verdicts(stamps.clone());
         }
         let worker = Worker::start((config.nats.clone(), &config.scoring), answering, metrics.clone(), stream)
             .map_err(ServiceError::Thread)?;
         let reader = readers_end.map(|link| {
-            let reader = Reader::new(config, (subjects, inbox), link, worker.commands(), metrics.clone());
+            let reader = Reader::new(config, (subjects, inbox, stamps), link, worker.commands(), metrics.clone());
+            await_stream(&metrics, worker.state());
             tokio::spawn(reader.run())
         });
         let upkeep = Upkeep::start(&config.durability, release, metrics.clone(), worker.commands())?;
@@ -176,6 +185,18 @@ impl Service {
             State::Drained | State::Serving | State::Connecting => Ok(()),
         }
     }
+}
+
+/// Has a service that serves count as ready once it knows whether there is a stream, or has not learnt it for long.
+fn await_stream(metrics: &Arc<Metrics>, mut state: watch::Receiver<State>) {
+    metrics.stream.set_awaited(true);
+    let metrics = metrics.clone();
+    tokio::spawn(async move {
+        // A service that is gone has nothing to be ready for.
+        let _ = state.wait_for(|state| *state == State::Serving).await;
+        tokio::time::sleep(STREAM_AWAITED_MAX).await;
+        metrics.stream.set_awaited(false);
+    });
 }
 
 fn ended() -> ServiceError {

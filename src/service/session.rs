@@ -27,7 +27,7 @@ use super::{
     answering::{self, Answering},
     broker::{self, Line},
     handover::{Latest, Refill, Refilled, Swapped},
-    link::{StreamLink, Streamed},
+    link::{Stamps, StreamLink, Streamed},
     metrics::Metrics,
     outbox::Outbox,
     pace::{Leaving, Promises, Throughput},
@@ -76,6 +76,8 @@ pub enum Command {
     Lend(Latest, SyncSender<Latest>),
     /// Tell every change to lists that is in force.
     ListChanges(SyncSender<Vec<ListChange<'static>>>),
+    /// There is a stream.
+    Stamp(Stamps),
     /// Say this.
     Say(Subject, HeaderMap, Bytes),
     /// Answer everything that was received, and end.
@@ -156,6 +158,11 @@ impl Work {
             Command::Lend(latest, lent) => drop(lent.try_send(self.answering.lend(latest))),
             Command::ListChanges(told) => drop(told.try_send(self.answering.list_changes())),
             Command::Say(subject, headers, payload) => self.outbox.publish(subject, headers, payload),
+            Command::Stamp(stamps) => {
+                self.answering.stamp_verdicts(stamps);
+                // The first slice begins with the next record.
+                let _ = self.answering.end_slice(Clock::read().moment().unix_ms);
+            }
             Command::Drain => self.is_draining = true,
             Command::Fail(message) => self.failure = Some(message),
         }

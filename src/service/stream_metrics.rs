@@ -1,5 +1,7 @@
 //! What the service tells Prometheus about the stream path: every metric's name beside its help.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// The metrics of the stream path. Without one they stay at zero.
@@ -30,6 +32,7 @@ pub struct StreamMetrics {
     pub republished: IntCounter,
     /// Whether a stream captures requests.
     pub captures_requests: IntGauge,
+    awaited: AtomicBool,
 }
 
 impl StreamMetrics {
@@ -83,6 +86,17 @@ impl StreamMetrics {
                 "gavel_stream_captures_requests",
                 "Whether a stream of the account captures subjects that requests are sent to.",
             )?,
+            awaited: AtomicBool::new(false),
         })
+    }
+
+    /// Whether there is a stream is not known yet.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed)
+    }
+
+    /// Says whether that is so.
+    pub fn set_awaited(&self, is_awaited: bool) {
+        self.awaited.store(is_awaited, Ordering::Relaxed);
     }
 }

@@ -114,6 +114,11 @@ impl Subjects {
         format!("{}.>", self.roots.verdict)
     }
 
+    /// Where refusals of messages of the stream are told.
+    pub fn refusals(&self) -> String {
+        format!("{}.>", self.roots.refused)
+    }
+
     /// What a message of the stream is, with its processor and card.
     pub fn stream_route<'s>(&self, subject: &'s [u8]) -> Result<(StreamKind, Route<'s>), Refusal> {
         let mut tokens = after(&self.roots.txn, subject).split('.');

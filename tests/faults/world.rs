@@ -23,6 +23,7 @@ use gavel::{
         discovery::Discovery,
         handover::{Latest, Refill, Refilled},
         keeper::Keeper,
+        link::Stamps,
         metrics::Metrics,
         outbox::Outbox,
         quality::Notebook,
@@ -429,8 +430,7 @@ impl World {
             Err(error) => panic!("seed {}: {error}", self.seed),
         };
         if let Some(streaming) = &mut self.streaming {
-            answering.identify_verdicts();
-            answering.confirm_copies("inbox".into());
+            answering.stamp_verdicts(Stamps { confirm_below: Some("inbox".into()) });
             streaming.begin(begin);
             // The first slice begins before anything is answered.
             streaming.end_slice(&mut answering, self.now_ms);

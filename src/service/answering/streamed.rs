@@ -22,7 +22,7 @@ use crate::{
     service::{
         copies::{Slice, Slicer},
         ledger::{Settled, Settlement, Unpublished},
-        link::{Begin, Published, Streamed},
+        link::{Begin, Published, Stamps, Streamed},
         outbox::Outbox,
         subjects::{StreamKind, Subjects},
     },
@@ -54,14 +54,11 @@ pub(super) fn unpublished_of(
 }
 
 impl Answering {
-    /// Gives every verdict the identity that keeps a stream from storing it twice.
-    pub fn identify_verdicts(&mut self) {
+    /// Gives every verdict the identity that keeps a stream from storing it twice, and has the stream of verdicts confirm
+    /// the copies of verdicts on requests.
+    pub fn stamp_verdicts(&mut self, stamps: Stamps) {
         self.is_identifying = true;
-    }
-
-    /// Has the stream of verdicts confirm the copies of verdicts on requests, below an inbox.
-    pub fn confirm_copies(&mut self, inbox: String) {
-        self.slicer = Some(Slicer::new(inbox));
+        self.slicer = stamps.confirm_below.map(Slicer::new);
     }
 
     /// Ends a slice of the copies, if they are confirmed.
@@ -125,6 +122,9 @@ impl Answering {
             let mut headers = HeaderMap::new();
             error_headers(&refusal, &mut headers);
             headers.insert(SEQUENCE, HeaderValue::from(origin.sequence));
+            // Refused again, it is stored once.
+            let identity = format!("refused/{}/{}", origin.sequence, origin.stored_ms);
+            headers.insert(MESSAGE_ID, HeaderValue::from(identity));
             let subject = self.subjects.refused(&message.subject);
             let notice = OutboundMessage { subject, reply: None, payload: body.into(), headers: Some(headers) };
             (0, Settlement::Refused(notice))

@@ -5,7 +5,11 @@ mod setup;
 mod recall;
 mod reading;
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::mpsc;
 
@@ -13,13 +17,13 @@ use super::{
     broker::{self, BrokerError},
     copies::{Bookmarks, Outstanding},
     ledger::Ledger,
-    link::{Begin, Published, ReaderLink},
+    link::{Begin, Published, ReaderLink, Stamps},
     metrics::Metrics,
     place::Place,
     session::Command,
     subjects::Subjects,
 };
-use crate::config::{Config, NatsConfig, StreamConfig};
+use crate::config::{Config, NatsConfig, StreamConfig, StreamPath};
 use setup::SetupError;
 
 /// Why reading ended.
@@ -42,6 +46,16 @@ enum ReadingError {
     Ended,
 }
 
+impl ReadingError {
+    /// Whether there is nothing to read yet, and nobody has to change anything.
+    fn is_absence(&self) -> bool {
+        matches!(self, Self::Broker(_) | Self::Forbidden(_) | Self::Setup(SetupError::Absent(_) | SetupError::Old(_)))
+    }
+}
+
+/// A stream that is not there is looked for this often.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
 /// The reader of the stream.
 pub struct Reader {
     nats: NatsConfig,
@@ -62,6 +76,8 @@ pub struct Reader {
     published: Option<Published>,
     /// The record up to which the verdicts of the stream are stored.
     done_record: u64,
+    /// What the scoring thread is told once there is a stream, where that is not known from the beginning.
+    stamps: Option<Stamps>,
     /// Whether it has ever read.
     has_read: bool,
     /// Whether it has read since it last began.
@@ -73,7 +89,7 @@ impl Reader {
     /// A reader that begins once the journal is read.
     pub fn new(
         config: &Config,
-        (subjects, inbox): (Subjects, String),
+        (subjects, inbox, stamps): (Subjects, String, Stamps),
         link: ReaderLink,
         commands: mpsc::Sender<Command>,
         metrics: Arc<Metrics>,
@@ -93,6 +109,7 @@ impl Reader {
             bookmarks: Bookmarks::default(),
             published: None,
             done_record: 0,
+            stamps: (config.stream.path == StreamPath::Sought).then_some(stamps),
             has_read: false,
             is_reading: false,
             started: Instant::now(),
@@ -114,8 +131,26 @@ impl Reader {
             if std::mem::take(&mut self.is_reading) {
                 (attempt, told) = (1, String::new());
             }
+            if !matches!(error, ReadingError::Broker(_)) {
+                self.metrics.stream.set_awaited(false);
+            }
             match error {
                 ReadingError::Ended => return,
+                error if self.stamps.is_some() && error.is_absence() => {
+                    let text = error.to_string();
+                    // Of a broker that is not there others tell.
+                    if !matches!(error, ReadingError::Broker(_)) {
+                        if text != told {
+                            tracing::info!(reason = text, "there is no stream to read; requests are served");
+                            told = text;
+                        }
+                        tokio::time::sleep(LOOK_EVERY).await;
+                        continue;
+                    }
+                    attempt += 1;
+                    tokio::time::sleep(broker::pause(attempt)).await;
+                    continue;
+                }
                 // Nobody is served by a service that cannot do what it is for; but once it could, requests go on.
                 ReadingError::Forbidden(message) if !self.has_read => {
                     let _ = self.commands.send(Command::Fail(message)).await;

@@ -35,6 +35,7 @@ use crate::{
         link::Streamed,
         metrics::Metrics,
         place::{Place, Sighting},
+        session::Command,
     },
 };
 
@@ -159,8 +160,17 @@ impl Reader {
             .await
             .map_err(|error| broken(&error))?;
         self.ledger.reconnect();
-        tracing::info!(stream = self.config.name, after = self.place.known(), "the stream is read");
-        let verdicts = self.config.verdicts.clone();
+        // It comes before any message does.
+        if let Some(stamps) = self.stamps.take() {
+            let told = self.commands.send(Command::Stamp(stamps)).await;
+            told.map_err(|_| ReadingError::Ended)?;
+        }
+        tracing::info!(
+            stream = transactions.cached_info().config.name,
+            after = self.place.known(),
+            "the stream is read"
+        );
+        let verdicts = verdicts.map(|verdicts| verdicts.cached_info().config.name.clone());
         let (_, events) = mpsc::channel(1);
         Ok(Line {
             client,
@@ -185,6 +195,7 @@ impl Reader {
     async fn work(&mut self, mut line: Line) -> Result<(), ReadingError> {
         (self.has_read, self.is_reading) = (true, true);
         self.metrics.stream.reading.set(1);
+        self.metrics.stream.set_awaited(false);
         let mut ticker = interval(TICK);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = 0;

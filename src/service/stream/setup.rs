@@ -9,11 +9,13 @@ use async_nats::{
     jetstream::{
         Context, ErrorCode,
         consumer::{AckPolicy, Consumer, DeliverPolicy, PullConsumer, pull},
-        context::{CreateStreamErrorKind, GetStreamByNameErrorKind, GetStreamErrorKind},
+        context::{CreateStreamErrorKind, GetStreamErrorKind, RequestErrorKind},
+        response::Response,
         stream::{self, DiscardPolicy, LastRawMessageErrorKind, RetentionPolicy, StorageType, Stream},
     },
 };
 use futures_util::StreamExt as _;
+use serde::Deserialize;
 
 use crate::{
     config::{StreamConfig, StreamStorage},
@@ -40,6 +42,12 @@ pub(super) enum SetupError {
     /// JetStream does not answer; it may later.
     #[error("JetStream does not answer: {0}")]
     Unavailable(String),
+    /// There is no JetStream.
+    #[error("{0}")]
+    Absent(&'static str),
+    /// The server is too old.
+    #[error("{0}")]
+    Old(String),
     /// Somebody has to change a stream or the configuration.
     #[error("{0}")]
     Mismatch(String),
@@ -65,7 +73,7 @@ pub(super) fn recent(client: &Client) -> Result<(), SetupError> {
          go on with it",
         client.server_info().version
     );
-    Err(SetupError::Mismatch(message))
+    Err(SetupError::Old(message))
 }
 
 /// The stream of transactions, and that of verdicts if there is one.
@@ -75,11 +83,14 @@ pub(super) async fn streams(
     subjects: &Subjects,
 ) -> Result<(Stream, Option<Stream>), SetupError> {
     let transactions = ensured(context, config, wanted(config, subjects)).await?;
-    let verdicts = match verdicts_wanted(config, subjects) {
-        Some(wanted) => Some(ensured(context, config, wanted).await?),
-        None => None,
-    };
-    Ok((transactions, verdicts))
+    let Some(mut wanted) = verdicts_wanted(config, subjects) else { return Ok((transactions, None)) };
+    // Who keeps refusals elsewhere may.
+    let (verdicts, refusals) = (subjects.verdicts(), subjects.refusals());
+    let keeper = capturing(context, &refusals).await?;
+    if keeper.is_some() && keeper != capturing(context, &verdicts).await? {
+        wanted.subjects.retain(|subject| *subject != refusals);
+    }
+    Ok((transactions, Some(ensured(context, config, wanted).await?)))
 }
 
 fn wanted(config: &StreamConfig, subjects: &Subjects) -> stream::Config {
@@ -98,8 +109,8 @@ fn wanted(config: &StreamConfig, subjects: &Subjects) -> stream::Config {
 fn verdicts_wanted(config: &StreamConfig, subjects: &Subjects) -> Option<stream::Config> {
     config.verdicts.as_ref().map(|name| stream::Config {
         name: name.clone(),
-        description: Some("Verdicts of gavel, each once".into()),
-        subjects: vec![subjects.verdicts()],
+        description: Some("Verdicts of gavel, each once, and what its stream refused".into()),
+        subjects: vec![subjects.verdicts(), subjects.refusals()],
         max_bytes: bound(config.verdicts_max_bytes),
         max_age: age(config.verdicts_max_age_ms),
         // A full stream must not keep transactions from being scored.
@@ -131,14 +142,15 @@ fn age(ms: i64) -> Duration {
     Duration::from_millis(ms.unsigned_abs())
 }
 
+/// The stream that captures what is wanted first of all, whatever it is called; made where there is none.
 async fn ensured(context: &Context, config: &StreamConfig, wanted: stream::Config) -> Result<Stream, SetupError> {
-    let name = wanted.name.clone();
+    let subject = wanted.subjects.first().cloned().unwrap_or_default();
+    let name = capturing(context, &subject).await?.unwrap_or_else(|| wanted.name.clone());
     let found = match context.get_stream(&name).await {
         Ok(found) => found,
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                 if !config.may_create {
-                    let subject = wanted.subjects.join(", ");
                     let message = format!(
                         "stream {name} is not there, expected one that captures {subject}: make it, or set \
                          `[stream] create = true`"
@@ -158,38 +170,83 @@ async fn ensured(context: &Context, config: &StreamConfig, wanted: stream::Confi
             _ => return Err(SetupError::Unavailable(error.to_string())),
         },
     };
-    let differing = differences(&wanted, &found.cached_info().config);
-    if differing.is_empty() {
-        return Ok(found);
+    if name != wanted.name {
+        tracing::info!(stream = name, subject, configured = wanted.name, "the stream has another name");
     }
-    let message = format!("stream {name} is not as configured: {}", differing.join("; "));
-    Err(SetupError::Mismatch(message))
+    let (wrong, other) = differences(&wanted, &found.cached_info().config);
+    if !wrong.is_empty() {
+        let message = format!("stream {name} is not as configured: {}", [wrong, other].concat().join("; "));
+        return Err(SetupError::Mismatch(message));
+    }
+    if !other.is_empty() {
+        tracing::warn!(differences = other.join("; "), "stream {name} is not as configured, and is used as it is");
+    }
+    Ok(found)
 }
 
-/// What was found and what was expected, setting by setting.
-fn differences(wanted: &stream::Config, found: &stream::Config) -> Vec<String> {
+/// The stream that captures a subject.
+async fn capturing(context: &Context, subject: &str) -> Result<Option<String>, SetupError> {
+    #[derive(Deserialize)]
+    struct Page {
+        streams: Option<Vec<String>>,
+    }
+    let asked = context.request("STREAM.NAMES", &serde_json::json!({ "subject": subject })).await;
+    match asked {
+        Ok(Response::Ok(Page { streams })) => Ok(streams.and_then(|streams| streams.into_iter().next())),
+        Ok(Response::Err { error }) => match error.error_code() {
+            ErrorCode::JETSTREAM_NOT_ENABLED => Err(SetupError::Absent("the broker has no JetStream")),
+            ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => Err(SetupError::Absent("the account has no JetStream")),
+            _ => Err(SetupError::Unavailable(error.to_string())),
+        },
+        Err(error) if error.kind() == RequestErrorKind::NoResponders => {
+            Err(SetupError::Absent("the broker has no JetStream"))
+        }
+        Err(error) => Err(SetupError::Unavailable(error.to_string())),
+    }
+}
+
+/// What was found and what was expected, setting by setting: what would break a promise, and what is the operator's to
+/// choose.
+fn differences(wanted: &stream::Config, found: &stream::Config) -> (Vec<String>, Vec<String>) {
     let count = |number: i64| if number <= 0 { "no bound".to_owned() } else { number.to_string() };
     let age = |age: Duration| if age.is_zero() { "no bound".to_owned() } else { format!("{}s", age.as_secs()) };
-    let subjects = |config: &stream::Config| config.subjects.join(", ");
+    let subjects = |config: &stream::Config| {
+        let mut subjects = config.subjects.clone();
+        subjects.sort();
+        subjects.join(", ")
+    };
     let given = |is_there: bool| if is_there { "set" } else { "none" }.to_owned();
+    // Which message goes when a stream is full matters where it can be full.
+    let is_bounded = found.max_bytes > 0 || found.max_messages > 0;
+    let is_kept_less = (found.storage, wanted.storage) == (StorageType::Memory, StorageType::File)
+        || found.num_replicas < wanted.num_replicas;
+    // Refusals may be kept nowhere; nothing but what is wanted may be among it.
+    let is_other = found.subjects.iter().any(|subject| !wanted.subjects.contains(subject))
+        || wanted.subjects.first().is_some_and(|subject| !found.subjects.contains(subject));
+    // (setting, found, expected, whether it breaks a promise)
     let settings = [
-        ("subjects", subjects(found), subjects(wanted)),
-        ("retention", format!("{:?}", found.retention), format!("{:?}", wanted.retention)),
-        ("storage", format!("{:?}", found.storage), format!("{:?}", wanted.storage)),
-        ("replicas", found.num_replicas.to_string(), wanted.num_replicas.to_string()),
-        ("discard", format!("{:?}", found.discard), format!("{:?}", wanted.discard)),
-        ("max_age", age(found.max_age), age(wanted.max_age)),
-        ("max_bytes", count(found.max_bytes), count(wanted.max_bytes)),
-        ("max_msgs", count(found.max_messages), count(-1)),
-        ("max_msgs_per_subject", count(found.max_messages_per_subject), count(-1)),
-        ("no_ack", found.no_ack.to_string(), false.to_string()),
-        ("sealed", found.sealed.to_string(), false.to_string()),
-        ("mirror", given(found.mirror.is_some()), given(false)),
-        ("sources", given(found.sources.as_ref().is_some_and(|sources| !sources.is_empty())), given(false)),
-        ("subject_transform", given(found.subject_transform.is_some()), given(false)),
+        ("subjects", subjects(found), subjects(wanted), is_other),
+        ("retention", format!("{:?}", found.retention), format!("{:?}", wanted.retention), true),
+        ("storage", format!("{:?}", found.storage), format!("{:?}", wanted.storage), is_kept_less),
+        ("replicas", found.num_replicas.to_string(), wanted.num_replicas.to_string(), is_kept_less),
+        ("discard", format!("{:?}", found.discard), format!("{:?}", wanted.discard), is_bounded),
+        ("max_age", age(found.max_age), age(wanted.max_age), false),
+        ("max_bytes", count(found.max_bytes), count(wanted.max_bytes), false),
+        ("max_msgs", count(found.max_messages), count(-1), false),
+        ("max_msgs_per_subject", count(found.max_messages_per_subject), count(-1), true),
+        ("no_ack", found.no_ack.to_string(), false.to_string(), true),
+        ("sealed", found.sealed.to_string(), false.to_string(), true),
+        ("mirror", given(found.mirror.is_some()), given(false), true),
+        ("sources", given(found.sources.as_ref().is_some_and(|sources| !sources.is_empty())), given(false), true),
+        ("subject_transform", given(found.subject_transform.is_some()), given(false), true),
+        ("duplicate_window", age(found.duplicate_window), age(found.duplicate_window.max(DUPLICATE_WINDOW)), true),
     ];
-    let differing = settings.into_iter().filter(|(_, found, wanted)| found != wanted);
-    differing.map(|(name, found, wanted)| format!("{name} is {found}, expected {wanted}")).collect()
+    let differing = settings.into_iter().filter(|(_, found, wanted, _)| found != wanted);
+    let (wrong, other): (Vec<_>, Vec<_>) = differing.partition(|(.., is_wrong)| *is_wrong);
+    let told = |settings: Vec<(&str, String, String, bool)>| {
+        settings.into_iter().map(|(name, found, wanted, _)| format!("{name} is {found}, expected {wanted}")).collect()
+    };
+    (told(wrong), told(other))
 }
 
 /// The streams of the account that capture what requests are sent to: whoever asks there takes the stream's
@@ -197,11 +254,7 @@ fn differences(wanted: &stream::Config, found: &stream::Config) -> Vec<String> {
 pub(super) async fn captured_requests(context: &Context, subjects: &Subjects) -> Result<Vec<String>, SetupError> {
     let mut captured = Vec::new();
     for (_, subject) in subjects.listened() {
-        match context.stream_by_subject(subject.clone()).await {
-            Ok(name) => captured.push(format!("{subject} by {name}")),
-            Err(error) if error.kind() == GetStreamByNameErrorKind::NotFound => {}
-            Err(error) => return Err(SetupError::Unavailable(error.to_string())),
-        }
+        captured.extend(capturing(context, &subject).await?.map(|name| format!("{subject} by {name}")));
     }
     Ok(captured)
 }
@@ -236,7 +289,7 @@ pub(super) async fn start(
     };
     if has_forgotten {
         tracing::warn!(
-            stream = config.name,
+            stream = info.config.name,
             taken,
             first,
             last,
