@@ -180,10 +180,11 @@ fn shipped() -> (std::sync::Arc<Model>, Vec<Row>) {
         .find(|path| path.extension().is_some_and(|extension| extension == "model"))
         .map(ModelChoice::File)
         .expect("a model is shipped");
-    let (_, model) = load_model(&choice).map_err(|error| error.render(false)).expect("it loads").expect("it is there");
     let flags = Flags { rules: Some(root.join("rules")), ..Flags::default() };
     let mut config = Config::load(&flags).map_err(|errors| errors.render(false)).expect("the configuration is good");
-    config.model = choice;
+    config.model = choice.clone();
+    let loaded = load_model(&choice, &config).map_err(|error| error.render(false)).expect("it loads");
+    let (_, model) = loaded.expect("it is there");
     for (code, rate) in RATES {
         let currency = Currency::from_code(code).expect("the simulation's currencies are known");
         config.settings.rates.set(currency, Decimal::parse(rate).expect("and their rates are decimals"));

@@ -34,6 +34,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// Where the model was read from; `None` without one.
     pub model: Option<PathBuf>,
+    /// Why the model in `models/` is left out, where it is.
+    pub left_out: Option<LoadError>,
 }
 
 /// Why there is no release.
@@ -57,6 +59,19 @@ pub enum LoadError {
         path: PathBuf,
         /// Why.
         error: ModelError,
+    },
+    /// The model's features count money in a currency that is not the base currency.
+    #[error(
+        "the model `{}` counts money in {found}, and the base currency is {expected}: train another, or take `--model none`",
+        path.display()
+    )]
+    ModelCurrency {
+        /// The model file.
+        path: PathBuf,
+        /// What it was trained in.
+        found: String,
+        /// What amounts are converted to.
+        expected: &'static str,
     },
     /// More than one model lies where one is expected.
     #[error("`{MODELS}/` holds {} models, expected one: name it with --model", .0.len())]
@@ -162,17 +177,23 @@ impl Sources {
 
     /// Compiles it. Lists that are known already by their files' hashes are not made again.
     pub fn compile(self, config: &Config, known: &KnownLists) -> Result<Loaded, LoadError> {
-        let parse = |(path, bytes): (PathBuf, Vec<u8>)| match Model::read(&bytes) {
-            Ok(model) => Ok((path, Arc::new(model))),
-            Err(error) => Err(LoadError::Model { path, error }),
+        let parse = |(path, bytes): (PathBuf, Vec<u8>)| parse_model(path, &bytes, config);
+        let mut left_out = None;
+        let (model_path, champion) = match self.model.map(parse).transpose() {
+            Ok(model) => model.unzip(),
+            // Nobody has named it.
+            Err(error @ LoadError::ModelCurrency { .. }) if config.model == ModelChoice::Shipped => {
+                left_out = Some(error);
+                (None, None)
+            }
+            Err(error) => return Err(error),
         };
-        let (model_path, champion) = self.model.map(parse).transpose()?.unzip();
         let challengers = self.challengers.into_iter().map(|file| parse(file).map(|(_, model)| model));
         let models = Models { champion, challengers: challengers.collect::<Result<_, _>>()? };
         let (files, found) = parse_knowing(self.rules, &config.settings, known);
         let (release, warnings) =
             Release::compile(config.settings.clone(), files, models, found).map_err(LoadError::Compile)?;
-        Ok(Loaded { release, warnings, model: model_path })
+        Ok(Loaded { release, warnings, model: model_path, left_out })
     }
 }
 
@@ -182,14 +203,23 @@ pub fn load_release(config: &Config) -> Result<Loaded, LoadError> {
     Sources::read(config, &known, &mut SeenFiles::default())?.compile(config, &known)
 }
 
-/// Loads the model that the configuration names, if it names one.
-pub fn load_model(choice: &ModelChoice) -> Result<Option<(PathBuf, Arc<Model>)>, LoadError> {
+/// Loads a model that is chosen, if one is.
+pub fn load_model(choice: &ModelChoice, config: &Config) -> Result<Option<(PathBuf, Arc<Model>)>, LoadError> {
     let Some(path) = model_path(choice, &[])? else { return Ok(None) };
     let bytes = read_model(&path).map_err(|error| LoadError::ModelFile { path: path.clone(), error })?;
-    match Model::read(&bytes) {
-        Ok(model) => Ok(Some((path, Arc::new(model)))),
-        Err(error) => Err(LoadError::Model { path, error }),
+    parse_model(path, &bytes, config).map(Some)
+}
+
+fn parse_model(path: PathBuf, bytes: &[u8], config: &Config) -> Result<(PathBuf, Arc<Model>), LoadError> {
+    let model = match Model::read(bytes) {
+        Ok(model) => model,
+        Err(error) => return Err(LoadError::Model { path, error }),
+    };
+    let (found, expected) = (&model.header().base_currency, config.settings.rates.base().code());
+    if found != expected {
+        return Err(LoadError::ModelCurrency { path, found: found.clone(), expected });
     }
+    Ok((path, Arc::new(model)))
 }
 
 /// Where models lie that no configuration names, for watching it.

@@ -122,6 +122,8 @@ fn quotes_follow_rfc_4180_and_stray_ones_cost_one_row() {
 fn a_header_must_be_whole() {
     let columns = "expected id, time, card, amount and currency";
     check_csv("", &["test: it is empty, expected a header with the columns id, time, card, amount and currency"]);
+    check_csv(format!("\n \r\n{HEAD}\na,0,c,1,EUR\n"), &["4 a"]);
+    check_csv("\n\n", &["test: it is empty, expected a header with the columns id, time, card, amount and currency"]);
     check_csv("id,time,card,currency\n", &[&format!("test:1: the header has no column `amount`, {columns}")]);
     check_csv(
         "a,b\n",
@@ -137,6 +139,13 @@ fn a_header_must_be_whole() {
     );
     check_csv(b"id,\xff\n", &["test:1: the header is not readable, expected column names in UTF-8"]);
     check_csv("\"id,time\n", &["test:1: the header is not readable, expected column names in UTF-8"]);
+    let mut rows = open(
+        FileFormat::JsonLines,
+        br#"{"id":"a","time":0,"card":"c","amount":1,"currency":"EUR","attributes":{"x":1,"y":2,"weight":3},"z":4}"#,
+    )
+    .expect("it can be read");
+    assert!(rows.next_row().is_ok_and(|row| row.is_some()));
+    assert_eq!(rows.notes().unknown_fields, 3);
     let rows = open(FileFormat::Csv, format!("{HEAD},pattern,attributes.other,processor\n").as_bytes());
     assert_eq!(rows.expect("the header is whole").notes().unknown_columns, ["pattern", "attributes.other"]);
 }
@@ -156,6 +165,9 @@ fn json_rows() {
         (r#"{"id":"a",BODY,"attributes":{"weight":0.5},"attributes.category":"x"}"#, "1 a"),
         (r#"{"id":"a",BODY,"attributes":{"weight":0.5},"attributes.weight":1}"#, "1 a invalid:attributes.weight"),
         (r#"{"id":"a",BODY,"attributes":[],"pattern":{"a":[1]}}"#, "1 a invalid:attributes"),
+        (r#"{"id":"a",BODY,"merchant":"\ud800","label":1}"#, "1 a invalid:merchant | 1"),
+        (r#"{"id":"a",BODY,"attributes":{"weight":1e999},"attributes.category":"x"}"#, "1 a invalid:attributes.weight"),
+        (r#"{"id":"\ud800",BODY}"#, "1 invalid_id"),
         (r#"{"id":"a",BODY,"label":1"#, "1 invalid_json"),
         (r"[]", "1 invalid_json"),
         (r#"{"id":"a","time":0,"card":"c","amount":1.0,"currency":"EUR"}"#, "1 invalid_amount"),

@@ -199,3 +199,81 @@ fn simulated_rows_are_all_scored() {
     assert!(stderr(&output).contains("refused 0"), "{}", stderr(&output));
     assert_eq!(summary["rows"].as_u64(), Some(brief(&output.stdout).len() as u64));
 }
+
+/// Rules that name reversals fire and are told; a reversal is approved all the same.
+#[test]
+fn a_reversal_is_approved_whatever_fires() {
+    let rules = r#"
+[[rule]]
+id = "large-reversal"
+description = "A large one"
+when = "amount > 50 EUR"
+then = "deny"
+types = ["reversal"]
+
+[[rule]]
+id = "reversal-in-shadow"
+description = "Any"
+when = "has(card)"
+then = "review"
+mode = "shadow"
+types = ["reversal"]
+
+[[rule]]
+id = "reversal-that-is-fine"
+description = "Not so large a one"
+when = "amount > 60 EUR"
+then = "approve"
+types = ["reversal"]
+tags = ["fine"]
+"#;
+    let input = "id,time,card,amount,currency,type,parent\n\
+                 a,1000,c1,9000,EUR,,\nb,2000,c1,5500,EUR,reversal,a\nc,3000,c1,9000,EUR,reversal,a\n";
+    let case = Case::new("in.csv", input.as_bytes());
+    fs::write(case.path().join("rules/rules.toml"), rules).unwrap();
+    let output = case.run(&["--in", "in.csv", "--out", "-"]);
+    let told: Vec<serde_json::Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |place: usize, name: &str| told[place][name].to_string();
+    assert_eq!((of(0, "fired"), of(0, "flags")), ("[]".to_owned(), "[]".to_owned()));
+    assert_eq!((of(1, "verdict"), of(1, "fired")), (r#""approve""#.to_owned(), r#"["large-reversal"]"#.to_owned()));
+    assert_eq!((of(1, "reasons"), of(1, "flags")), ("[]".to_owned(), r#"["shadow:reversal-in-shadow"]"#.to_owned()));
+    assert_eq!(of(2, "fired"), r#"["large-reversal","reversal-that-is-fine"]"#);
+    assert_eq!((of(2, "score"), of(2, "tags")), ("null".to_owned(), r#"["fine"]"#.to_owned()));
+    assert_eq!(told[2]["reasons"][0]["code"], "reversal-that-is-fine");
+}
+
+#[test]
+fn what_is_read_is_not_written_over() {
+    let input = format!("{HEAD}\na,1000,c1,9000,EUR\n");
+    let case = Case::new("in.csv", input.as_bytes());
+    std::os::unix::fs::symlink("in.csv", case.path().join("link.csv")).unwrap();
+    for out in ["in.csv", "./in.csv", "link.csv"] {
+        let output = case.run(&["--in", "in.csv", "--out", out]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("it is the file that is read"), "{}", stderr(&output));
+        assert_eq!(fs::read(case.path().join("in.csv")).unwrap(), input.as_bytes());
+    }
+}
+
+/// A model counts money in the currency that it was learnt in.
+#[test]
+fn a_model_of_another_currency_scores_nothing() {
+    let case = Case::new("in.csv", format!("{HEAD}\na,1000,c1,9000,JPY\n").as_bytes());
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/gavel.model");
+    let run = |flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gavel"));
+        command.current_dir(case.path()).env("GAVEL_BASE_CURRENCY", "JPY");
+        command.args(["score", "--in", "in.csv", "--out", "-"]).args(flags).stdin(Stdio::null()).output().unwrap()
+    };
+    let output = run(&["--model", shipped.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("counts money in EUR, and the base currency is JPY"), "{}", stderr(&output));
+    // One that nobody has named is left out.
+    fs::create_dir(case.path().join("models")).unwrap();
+    fs::copy(&shipped, case.path().join("models/gavel.model")).unwrap();
+    let output = run(&[]);
+    assert!(output.status.success() && stderr(&output).contains("it is left out"), "{}", stderr(&output));
+    let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&verdict["score"], &verdict["tier"]), (&serde_json::Value::Null, &"rules_only".into()));
+}

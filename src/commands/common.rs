@@ -133,11 +133,13 @@ pub fn load_config(flags: impl Into<Flags>) -> Result<Config, ExitCode> {
 /// code.
 pub fn load_release(config: &Config) -> Result<Release, ExitCode> {
     match loading::load_release(config) {
-        Ok(Loaded { release, warnings, .. }) => {
+        Ok(Loaded { release, warnings, left_out, .. }) => {
             for warning in &warnings {
                 anstream::eprintln!("{}\n", warning.render(true));
             }
-            if release.model.is_none() && config.model != ModelChoice::None {
+            if let Some(error) = left_out {
+                anstream::eprintln!("note: {error}; it is left out, so rules alone decide");
+            } else if release.model.is_none() && config.model != ModelChoice::None {
                 anstream::eprintln!("note: there is no model in models/, so rules alone decide");
             }
             Ok(release)

@@ -58,7 +58,7 @@ pub fn run(arguments: &EvaluateArguments) -> ExitCode {
 
 fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
     let config = load_config(Flags { model: arguments.model.clone(), ..Flags::from(&arguments.config) })?;
-    let (path, model) = match load_model(&config.model) {
+    let (_, model) = match load_model(&config.model, &config) {
         Ok(Some(loaded)) => loaded,
         Ok(None) if config.model == ModelChoice::None => {
             return Err(failed("without a model there is nothing to measure"));
@@ -67,14 +67,6 @@ fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
         Err(error) => return Err(failed(&error.to_string())),
     };
     let header = model.header();
-    let base = config.settings.rates.base().code();
-    if header.base_currency != base {
-        return Err(failed(&format!(
-            "{}: its features count money in {}, the configuration's base currency is {base}",
-            path.display(),
-            header.base_currency
-        )));
-    }
     let pair = |feature: &FeatureSource| (feature.name.clone(), feature.expression.clone());
     let features: Vec<_> = model.features().iter().map(pair).collect();
     let names = features.iter().map(|(name, _)| name.clone()).collect();

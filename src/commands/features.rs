@@ -57,7 +57,7 @@ pub fn run(arguments: &FeaturesArguments) -> ExitCode {
 fn prepare(arguments: &FeaturesArguments) -> Result<(Scorer, Vec<String>), ExitCode> {
     let config = load_config(&arguments.config)?;
     let features = match &arguments.model {
-        Some(path) => match load_model(&ModelChoice::File(path.clone())) {
+        Some(path) => match load_model(&ModelChoice::File(path.clone()), &config) {
             Ok(Some((_, model))) => {
                 let pair =
                     |feature: &crate::scoring::model::FeatureSource| (feature.name.clone(), feature.expression.clone());
@@ -78,7 +78,7 @@ fn prepare(arguments: &FeaturesArguments) -> Result<(Scorer, Vec<String>), ExitC
 fn write(arguments: &FeaturesArguments, scorer: Scorer, names: &[String]) -> Result<(), DataError> {
     let period = Period::from(&arguments.period);
     let mut rows = Rows::open(&arguments.input, &scorer.release().settings.schema)?;
-    let mut sink = Sink::create(&arguments.out)?;
+    let mut sink = Sink::create_beside(&arguments.out, &arguments.input)?;
     let mut progress = Progress::of_reading(rows.position());
     let mut replay = Replay::new(scorer);
     let (mut read, mut written, mut duplicates, mut refused) = (0_u64, 0_u64, 0_u64, 0_u64);

@@ -49,7 +49,7 @@ pub fn run(arguments: &ScoreArguments) -> ExitCode {
 fn score(arguments: &ScoreArguments, scorer: Scorer) -> Result<(), DataError> {
     let period = Period::from(&arguments.period);
     let mut rows = Rows::open(&arguments.input, &scorer.release().settings.schema)?;
-    let mut sink = Sink::create(&arguments.out)?;
+    let mut sink = Sink::create_beside(&arguments.out, &arguments.input)?;
     let mut progress = Progress::of_reading(rows.position());
     let mut replay = Replay::new(scorer);
     let mut counts = Counts::default();

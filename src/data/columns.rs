@@ -110,10 +110,13 @@ impl Records {
         let failed = |cause| DataError::Read { name: name.to_owned(), cause };
         let bad_header = || DataError::Header { name: name.to_owned() };
         let mut raw = Vec::new();
-        match lines.read(&mut raw).map_err(failed)? {
-            LineRead::Line => {}
-            LineRead::TooLong => return Err(bad_header()),
-            LineRead::End => return Err(DataError::NoHeader { name: name.to_owned() }),
+        while raw.trim_ascii().is_empty() {
+            raw.clear();
+            match lines.read(&mut raw).map_err(failed)? {
+                LineRead::Line => {}
+                LineRead::TooLong => return Err(bad_header()),
+                LineRead::End => return Err(DataError::NoHeader { name: name.to_owned() }),
+            }
         }
         let mut records = Self {
             lines,

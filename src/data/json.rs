@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::scoring::{
     field::Field,
-    wire::{Raw, RawObject, RawTransaction},
+    wire::{Raw, RawObject, RawTransaction, read_entries},
 };
 
 /// A row before any check.
@@ -15,6 +15,7 @@ pub(super) struct RawRow<'a> {
     pub(super) processor: Raw<'a>,
     pub(super) label: Raw<'a>,
     pub(super) label_time: Raw<'a>,
+    pub(super) attributes_seen: bool,
 }
 
 /// What a key of a row stands for.
@@ -28,6 +29,73 @@ enum Key {
     Unknown,
 }
 
+impl Key {
+    fn of(name: &str) -> Self {
+        match name {
+            "processor" => Self::Processor,
+            "label" => Self::Label,
+            "label_time" => Self::LabelTime,
+            "attributes" => Self::Attributes,
+            _ => match (Field::from_name(name), name.strip_prefix("attributes.")) {
+                (Some(field), _) => Self::Field(field),
+                (None, Some(key)) => Self::Attribute(key.to_owned()),
+                (None, None) => Self::Unknown,
+            },
+        }
+    }
+}
+
+impl<'a> RawRow<'a> {
+    fn new() -> Self {
+        Self {
+            transaction: RawTransaction::new(),
+            processor: Raw::Absent,
+            label: Raw::Absent,
+            label_time: Raw::Absent,
+            attributes_seen: false,
+        }
+    }
+
+    /// A row of good JSON with a text or a number that nothing can hold, which spoils one field. `None` if it is not
+    /// JSON, or no object.
+    pub(super) fn read_leniently(text: &'a [u8]) -> Option<Self> {
+        let mut row = Self::new();
+        for (name, value) in read_entries(text)? {
+            match Key::of(&name) {
+                Key::Attributes => row.set_attributes(value.object()),
+                key => row.set(key, value.raw()),
+            }
+        }
+        Some(row)
+    }
+
+    /// Sets anything but all attributes.
+    fn set(&mut self, key: Key, value: Raw<'a>) {
+        match key {
+            Key::Field(field) => self.transaction.set(field, value),
+            Key::Attribute(name) => self.transaction.set_attribute(Cow::Owned(name), value),
+            Key::Processor => self.processor = value,
+            Key::Label => self.label = value,
+            Key::LabelTime => self.label_time = value,
+            Key::Attributes | Key::Unknown => self.transaction.unknown_fields += 1,
+        }
+    }
+
+    /// Sets all attributes; a second time makes them malformed.
+    fn set_attributes(&mut self, attributes: RawObject<'a>) {
+        let again = std::mem::replace(&mut self.attributes_seen, true);
+        match attributes {
+            RawObject::Fields(attributes) if !again => {
+                for (name, value) in attributes {
+                    self.transaction.set_attribute(name, value);
+                }
+            }
+            RawObject::Null if !again => {}
+            _ => self.transaction.attributes_malformed = true,
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct KeyVisitor;
@@ -39,17 +107,7 @@ impl<'de> Deserialize<'de> for Key {
             }
 
             fn visit_str<E>(self, name: &str) -> Result<Key, E> {
-                Ok(match name {
-                    "processor" => Key::Processor,
-                    "label" => Key::Label,
-                    "label_time" => Key::LabelTime,
-                    "attributes" => Key::Attributes,
-                    _ => match (Field::from_name(name), name.strip_prefix("attributes.")) {
-                        (Some(field), _) => Key::Field(field),
-                        (None, Some(key)) => Key::Attribute(key.to_owned()),
-                        (None, None) => Key::Unknown,
-                    },
-                })
+                Ok(Key::of(name))
             }
         }
         deserializer.deserialize_str(KeyVisitor)
@@ -67,38 +125,15 @@ impl<'de> Deserialize<'de> for RawRow<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-                let mut row = RawRow {
-                    transaction: RawTransaction::new(),
-                    processor: Raw::Absent,
-                    label: Raw::Absent,
-                    label_time: Raw::Absent,
-                };
-                let mut attributes_seen = false;
+                let mut row = RawRow::new();
                 while let Some(key) = entries.next_key()? {
                     match key {
-                        Key::Field(field) => row.transaction.set(field, entries.next_value()?),
-                        Key::Attributes => {
-                            let again = std::mem::replace(&mut attributes_seen, true);
-                            match entries.next_value()? {
-                                RawObject::Fields(attributes) if !again => {
-                                    for (name, value) in attributes {
-                                        row.transaction.set_attribute(name, value);
-                                    }
-                                }
-                                RawObject::Null if !again => {}
-                                _ => row.transaction.attributes_malformed = true,
-                            }
-                        }
-                        Key::Attribute(name) => {
-                            row.transaction.set_attribute(Cow::Owned(name), entries.next_value()?);
-                        }
-                        Key::Processor => row.processor = entries.next_value()?,
-                        Key::Label => row.label = entries.next_value()?,
-                        Key::LabelTime => row.label_time = entries.next_value()?,
+                        Key::Attributes => row.set_attributes(entries.next_value()?),
                         Key::Unknown => {
                             entries.next_value::<IgnoredAny>()?;
                             row.transaction.unknown_fields += 1;
                         }
+                        key => row.set(key, entries.next_value()?),
                     }
                 }
                 Ok(row)

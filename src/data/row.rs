@@ -173,21 +173,26 @@ fn from_columns<'r>(line: u64, fields: &FieldTexts<'r>, schema: &AttributeSchema
             Column::Ignored => {}
         }
     }
-    checked(line, RawRow { transaction: raw, processor, label, label_time }, schema, notes)
+    checked(line, RawRow { transaction: raw, processor, label, label_time, attributes_seen: false }, schema, notes)
 }
 
 fn from_json<'r>(line: u64, text: &'r [u8], schema: &AttributeSchema, notes: &mut Notes) -> Row<'r> {
-    match serde_json::from_slice::<RawRow<'r>>(text) {
+    let read = serde_json::from_slice::<RawRow<'r>>(text);
+    match read.or_else(|error| RawRow::read_leniently(text).ok_or(error)) {
         Ok(raw) => {
-            notes.unknown_fields += u64::from(raw.transaction.unknown_fields);
-            checked(line, raw, schema, notes)
+            let of_no_contract = raw.transaction.unknown_fields;
+            let row = checked(line, raw, schema, notes);
+            // Checking finds the attributes that are not declared; a refused row is told by its refusal.
+            let ignored = row.transaction.as_ref().map_or(of_no_contract, |transaction| transaction.unknown_fields);
+            notes.unknown_fields += u64::from(ignored);
+            row
         }
         Err(error) => refused(line, unreadable_json(&error)),
     }
 }
 
 fn checked<'r>(line: u64, raw: RawRow<'r>, schema: &AttributeSchema, notes: &mut Notes) -> Row<'r> {
-    let RawRow { transaction, processor, label, label_time } = raw;
+    let RawRow { transaction, processor, label, label_time, .. } = raw;
     let label = read_label(&label).unwrap_or_else(|()| {
         notes.unreadable_labels += 1;
         None

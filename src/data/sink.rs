@@ -39,6 +39,16 @@ impl Sink {
         Self::open(path, name.clone()).map_err(|cause| DataError::Write { name, cause })
     }
 
+    /// The same, for what is made of a file that is read meanwhile: it would be lost if it were the same.
+    pub fn create_beside(path: &Path, input: &Path) -> Result<Self, DataError> {
+        let whole = |path: &Path| path.canonicalize().ok();
+        if path.is_file() && whole(path).is_some_and(|out| Some(out) == whole(input)) {
+            let cause = io::Error::other("it is the file that is read, and would be replaced by what is made of it");
+            return Err(DataError::Write { name: shown(path), cause });
+        }
+        Self::create(path)
+    }
+
     fn open(path: &Path, name: String) -> io::Result<Self> {
         let (output, rename) = if path.as_os_str() == "-" {
             (Output::Stdout(io::stdout()), None)

@@ -22,7 +22,7 @@ use super::{
     transaction::ListChange,
 };
 
-pub use self::file::LineProblem;
+pub use self::file::{LineProblem, unlike_lines};
 
 /// A list by its place among the lists, which stand by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -399,6 +399,9 @@ impl Scorer {
         for place in largest(&self.contributions) {
             let feature = &self.release.features[place];
             let weight = Some((self.contributions[place] * 1e4).round() / 1e4);
+            if weight == Some(0.0) {
+                break;
+            }
             let memo = &mut self.memo;
             self.verdict.add_reason(ReasonKind::Model, &feature.name, weight, |text| {
                 program.describe_feature(feature.id, &scope, memo, text);
@@ -411,11 +414,15 @@ impl Scorer {
     /// Rules: which fired, and what they decide.
     fn evaluate(&mut self, transaction: &Transaction<'_>, probability: Option<f64>) -> Option<Decision> {
         self.hits.clear();
-        if self.verdict.tier == Tier::StandIn || transaction.kind == TransactionType::Reversal {
+        if self.verdict.tier == Tier::StandIn {
             return None;
         }
         let scope = scope(&self.release, &self.seen, transaction, probability);
         self.release.rules.evaluate(&self.release.program, &scope, &mut self.memo, &mut self.hits);
+        if transaction.kind == TransactionType::Reversal {
+            // It is approved, whatever fired.
+            self.hits.keep_only(Decision::Approve);
+        }
         self.hits.decision()
     }
 

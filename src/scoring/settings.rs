@@ -255,14 +255,15 @@ impl Settings {
 
 impl AmountBand {
     /// The decision of the first band that covers an amount. Past the last band it is `review`, for a bound would mean
-    /// nothing otherwise; without an amount it is the open band's, else `when_missing`.
+    /// nothing otherwise; without an amount it is the open band's, else `when_missing`, as without any band.
     pub fn decide(bands: &[Self], amount_base_minor: Option<i64>, when_missing: Decision) -> Decision {
         let covers = |band: &&Self| match (band.up_to_minor, amount_base_minor) {
             (None, _) => true,
             (Some(bound), Some(amount)) => amount <= bound,
             (Some(_), None) => false,
         };
-        let past_the_last = if amount_base_minor.is_some() { Decision::Review } else { when_missing };
+        let is_bounded = !bands.is_empty() && amount_base_minor.is_some();
+        let past_the_last = if is_bounded { Decision::Review } else { when_missing };
         bands.iter().find(covers).map_or(past_the_last, |band| band.decision)
     }
 }

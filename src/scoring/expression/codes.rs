@@ -293,4 +293,8 @@ NEVER "W203" "never true"
 
 EMPTY_LIST "W204" "the list is empty"
 "The list has no entries, so that nothing is in it. If entries are to come at run time, all is well."
+
+CARD_NUMBER "W205" "raw card number"
+"A text of the expression is a raw card number. Transactions never carry one, so nothing is equal to it, and it must not \
+lie in a file: use the card's token."
 }

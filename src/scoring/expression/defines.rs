@@ -145,10 +145,12 @@ fn cycle(name: &str, uses: &BTreeMap<&str, BTreeSet<String>>) -> Vec<String> {
 
 fn check_name(name: &str, findings: &mut Findings) {
     let mut letters = name.chars();
-    let begins_well = letters.next().is_some_and(|letter| letter.is_ascii_lowercase() || letter == '_');
+    let begins_well = letters.next().is_some_and(|letter| letter.is_ascii_lowercase());
     let spelt_well = begins_well && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
     let message = if !spelt_well {
-        format!("`{name}` cannot be used in an expression: names are of letters, digits and `_`")
+        format!(
+            "`{name}` cannot be used in an expression: names begin with a small letter, and are of letters, digits and `_`"
+        )
     } else if is_taken(name) {
         format!("`{name}` is a name of the language already")
     } else {

@@ -6,7 +6,7 @@ use super::{
     codes,
     finding::{Finding, Findings, nearest},
     syntax::{Arithmetic, Choice, ChoiceKind, Comparison, DEPTH_MAX, Expression, Kind, SOURCE_MAX_BYTES},
-    token::{self, Token, tokenize, unquote},
+    token::{self, Token, meant_span, tokenize, unquote},
 };
 use crate::scoring::{
     money::{Currency, Money, NotMoney},
@@ -29,6 +29,20 @@ pub(super) fn parse(source: &str, findings: &mut Findings) -> Expression {
         parser.unexpected("`and`, `or` or the end");
     }
     expression
+}
+
+/// How this language says what is a word in others.
+fn elsewhere(word: &str) -> Option<&'static str> {
+    match &*word.to_ascii_lowercase() {
+        "is" => Some("compare with `==`; whether a value is there is asked with `has(…)`"),
+        "equals" | "eq" => Some("write `==`"),
+        "contains" | "like" | "matches" | "ilike" | "ends_with" => {
+            Some("text is compared with `==`, `in [\"A\", \"B\"]` or `starts_with`")
+        }
+        "between" => Some("write `1 EUR <= amount and amount <= 5 EUR`"),
+        "startswith" | "begins_with" => Some("write `starts_with`"),
+        _ => None,
+    }
 }
 
 struct Parser<'s> {
@@ -248,7 +262,11 @@ impl<'s> Parser<'s> {
             token::Kind::Text => Kind::Text(unquote(text)),
             token::Kind::True => Kind::Boolean(true),
             token::Kind::False => Kind::Boolean(false),
-            token::Kind::Bad => Kind::Bad,
+            token::Kind::Bad => {
+                // What cannot be read may have been an amount.
+                self.at += usize::from(self.next_kind() == token::Kind::Word);
+                Kind::Bad
+            }
             _ => {
                 self.unexpected("a value");
                 return self.bad(span.start);
@@ -333,6 +351,13 @@ impl<'s> Parser<'s> {
     /// A number, or an amount where a currency follows.
     fn number(&mut self, text: &str, span: Range<usize>) -> Expression {
         self.at += 1;
+        if let Some(whole) = self.grouped(&span) {
+            self.at += 3;
+            let digits = self.source[whole.clone()].replace(',', "");
+            let finding = Finding::error(codes::NUMBER, &whole, "the digits of a number stand together");
+            self.findings.push(finding.hint(format!("write `{digits}`")));
+            return Expression::new(Kind::Bad, whole);
+        }
         if self.kind() == token::Kind::Word {
             let word = self.token().span.clone();
             self.at += 1;
@@ -351,16 +376,30 @@ impl<'s> Parser<'s> {
         Expression::new(kind, span)
     }
 
+    /// `1,000 EUR` from its first digits on, without a blank at the comma: nothing else looks like that.
+    fn grouped(&self, digits: &Range<usize>) -> Option<Range<usize>> {
+        let [comma, thousands, word] = self.tokens.get(self.at..self.at + 3)? else { return None };
+        let are_so = (comma.kind, thousands.kind, word.kind)
+            == (token::Kind::Comma, token::Kind::Number, token::Kind::Word)
+            && (digits.end, comma.span.end) == (comma.span.start, thousands.span.start);
+        let whole = self.source[thousands.span.clone()].split('.').next()?;
+        (are_so && whole.len() == 3).then_some(digits.start..word.span.end)
+    }
+
     fn money(&mut self, number: &str, digits: &Range<usize>, word: &Range<usize>) -> Option<Kind> {
         let code = &self.source[word.clone()];
         let whole = digits.start..word.end;
         let Some(currency) = Currency::from_code(code) else {
             let finding = Finding::error(codes::CURRENCY, word, format!("`{code}` is no currency of ISO 4217"));
-            let hint = if matches!(code, "ms" | "s" | "m" | "h" | "d") {
-                Some(format!("a time is written without a blank: `{number}{code}`"))
+            let hint = if let Some(span) = meant_span(number, code) {
+                Some(format!("a time is written without a blank: `{span}`"))
             } else {
-                let known = Currency::meant_by(code).or_else(|| nearest(code, Currency::all().map(Currency::code)));
-                known.map(|known| format!("did you mean `{number} {known}`?"))
+                // What is not in capitals is hardly a code that is misspelt.
+                let near = || nearest(code, Currency::all().map(Currency::code));
+                let is_code = code.bytes().any(|byte| byte.is_ascii_uppercase());
+                let known = Currency::meant_by(code).or_else(|| if is_code { near() } else { None });
+                let hint = known.map(|known| format!("did you mean `{number} {known}`?"));
+                Some(hint.unwrap_or_else(|| format!("only money and times have a unit; else write `{number}`")))
             };
             self.findings.push(finding.maybe_hint(hint));
             return None;
@@ -476,7 +515,8 @@ impl<'s> Parser<'s> {
             _ => format!("`{}`", &self.source[span.clone()]),
         };
         let finding = Finding::error(codes::SYNTAX, &span, format!("expected {expected}, found {found}"));
-        self.findings.push(finding.label(format!("expected {expected}")));
+        let hint = if kind == token::Kind::Word { elsewhere(&self.source[span]) } else { None };
+        self.findings.push(finding.label(format!("expected {expected}")).maybe_hint(hint.map(str::to_owned)));
     }
 
     fn bad(&self, start: usize) -> Expression {

@@ -70,8 +70,8 @@ enum Lexeme {
     Good(Kind),
     /// What people write who come from another language: what is meant, and how it is written here.
     Slip(Kind, &'static str),
-    /// Text in single quotes.
-    SingleQuoted,
+    /// Text in single quotes, or in those of a word processor.
+    OtherwiseQuoted,
     /// A quote that nothing closes.
     Unclosed,
     /// A unit of time that there is not.
@@ -90,7 +90,14 @@ pub(super) fn tokenize(source: &str, findings: &mut Findings) -> Vec<Token> {
         // The span of a preceded parser begins before the blanks.
         let blank = source[span.clone()].len() - source[span.clone()].trim_start().len();
         let span = span.start + blank..span.end;
-        let kind = judge(lexeme, &source[span.clone()], &span, findings);
+        let text = &source[span.clone()];
+        // Behind a dot stands the key of an attribute, which may be spelt like anything.
+        let is_key = tokens.last().is_some_and(|last: &Token| last.kind == Kind::Dot);
+        let lexeme = match lexeme {
+            Lexeme::Good(Kind::Word) if !is_key => slip_of(text).unwrap_or(lexeme),
+            lexeme => lexeme,
+        };
+        let kind = judge(lexeme, text, &span, findings);
         tokens.push(Token { kind, span });
     }
     tokens.push(Token { kind: Kind::End, span: source.len()..source.len() });
@@ -106,26 +113,60 @@ fn judge(lexeme: Lexeme, text: &str, span: &Range<usize>, findings: &mut Finding
             let finding = Finding::error(codes::UNREADABLE, span, format!("`{text}` is no operator of this language"));
             (kind, finding.hint(format!("write `{instead}`")))
         }
-        Lexeme::SingleQuoted => {
-            let finding = Finding::error(codes::UNREADABLE, span, "text stands in double quotes");
-            (Kind::Bad, finding.hint(format!("write `\"{}\"`", text.trim_matches('\''))))
+        Lexeme::OtherwiseQuoted => {
+            let finding = Finding::error(codes::UNREADABLE, span, "text stands in straight double quotes");
+            (Kind::Bad, finding.hint(format!("write `\"{}\"`", text.trim_matches(|letter| !is_inside(letter)))))
         }
         Lexeme::Unclosed => {
             (Kind::Bad, Finding::error(codes::UNREADABLE, span, "this text is never closed").hint("add a `\"`"))
         }
         Lexeme::UnknownUnit => {
             let unit = text.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
-            let message = format!("`{text}` ends in `{unit}`, which is no unit of time");
-            let finding = Finding::error(codes::UNREADABLE, span, message);
-            (Kind::Bad, finding.hint("the units are `ms`, `s`, `m`, `h` and `d`, after whole numbers"))
+            let number = &text[..text.len() - unit.len()];
+            if unit.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_') {
+                let finding = Finding::error(codes::UNREADABLE, span, "the digits of a number stand together");
+                (Kind::Bad, finding.hint(format!("write `{}`", text.replace('_', ""))))
+            } else {
+                let message = format!("`{text}` ends in `{unit}`, which is no unit of time");
+                let meant = meant_span(number, unit).map(|span| format!("did you mean `{span}`?"));
+                let units = || "the units are `ms`, `s`, `m`, `h` and `d`, after whole numbers".to_owned();
+                let finding = Finding::error(codes::UNREADABLE, span, message);
+                (Kind::Bad, finding.hint(meant.unwrap_or_else(units)))
+            }
         }
         Lexeme::Stray => {
             let message = format!("`{}` begins nothing that this language knows", text.escape_debug());
-            (Kind::Bad, Finding::error(codes::UNREADABLE, span, message))
+            let hint = (text == "%").then(|| "a share is a number: 90 % is `0.9`".to_owned());
+            (Kind::Bad, Finding::error(codes::UNREADABLE, span, message).maybe_hint(hint))
         }
     };
     findings.push(finding);
     kind
+}
+
+/// A word of the language in capitals.
+fn slip_of(text: &str) -> Option<Lexeme> {
+    const WORDS: [&str; 10] = ["and", "or", "not", "in", "starts_with", "prior", "where", "delay", "true", "false"];
+    let word = WORDS.into_iter().find(|word| *word != text && text.eq_ignore_ascii_case(word))?;
+    Some(Lexeme::Slip(keyword(word), word))
+}
+
+/// A time as this language writes it, from a number and what people call its unit.
+pub(super) fn meant_span(number: &str, unit: &str) -> Option<String> {
+    const UNITS: &[(&str, &[&str])] = &[
+        ("ms", &["msec", "msecs", "millis", "millisecond", "milliseconds"]),
+        ("s", &["sec", "secs", "second", "seconds"]),
+        ("m", &["min", "mins", "minute", "minutes"]),
+        ("h", &["hr", "hrs", "hour", "hours"]),
+        ("d", &["day", "days"]),
+    ];
+    let whole: u64 = number.parse().ok()?;
+    let unit = unit.to_ascii_lowercase();
+    if matches!(&*unit, "w" | "wk" | "week" | "weeks") {
+        return Some(format!("{}d", whole.checked_mul(7)?));
+    }
+    let is_it = |(known, others): &&(&str, &[&str])| *known == unit || others.contains(&&*unit);
+    UNITS.iter().find(is_it).map(|(known, _)| format!("{whole}{known}"))
 }
 
 fn keyword(text: &str) -> Kind {
@@ -152,7 +193,7 @@ fn lexeme(input: &mut Input<'_>) -> Result<Lexeme, EmptyError> {
     dispatch! {peek(any);
         '0'..='9' => number,
         '"' => quoted,
-        '\'' => single_quoted,
+        '\'' | '\u{2018}'..='\u{201f}' => otherwise_quoted,
         'a'..='z' | 'A'..='Z' | '_' => take_while(1.., is_word_letter).value(Lexeme::Good(Kind::Word)),
         _ => alt((symbol, any.value(Lexeme::Stray))),
     }
@@ -190,15 +231,26 @@ fn quoted(input: &mut Input<'_>) -> Result<Lexeme, EmptyError> {
     Ok(if close == Some('"') { Lexeme::Good(Kind::Text) } else { Lexeme::Unclosed })
 }
 
-fn single_quoted(input: &mut Input<'_>) -> Result<Lexeme, EmptyError> {
-    let inside = take_while(0.., |letter: char| letter != '\'' && letter != '\n');
-    let (_, _, close) = ('\'', inside, opt('\'')).parse_next(input)?;
-    Ok(if close.is_some() { Lexeme::SingleQuoted } else { Lexeme::Unclosed })
+fn otherwise_quoted(input: &mut Input<'_>) -> Result<Lexeme, EmptyError> {
+    let inside = take_while(0.., |letter: char| is_inside(letter) && letter != '\n');
+    let close = take_while(1, |letter: char| !is_inside(letter) && letter != '\n');
+    let (_, _, close) = (any, inside, opt(close)).parse_next(input)?;
+    Ok(if close.is_some() { Lexeme::OtherwiseQuoted } else { Lexeme::Unclosed })
+}
+
+/// Whether a letter is none of the quotes that people take for the straight double one.
+fn is_inside(letter: char) -> bool {
+    !matches!(letter, '\'' | '"' | '\u{2018}'..='\u{201f}')
 }
 
 fn symbol(input: &mut Input<'_>) -> Result<Lexeme, EmptyError> {
     dispatch! {peek(any);
-        '=' => alt(("==".value(Lexeme::Good(Kind::Equal)), '='.value(Lexeme::Slip(Kind::Equal, "==")))),
+        '=' => alt((
+            "==".value(Lexeme::Good(Kind::Equal)),
+            "=>".value(Lexeme::Slip(Kind::GreaterEqual, ">=")),
+            "=<".value(Lexeme::Slip(Kind::LessEqual, "<=")),
+            '='.value(Lexeme::Slip(Kind::Equal, "==")),
+        )),
         '!' => alt(("!=".value(Lexeme::Good(Kind::NotEqual)), '!'.value(Lexeme::Slip(Kind::Not, "not")))),
         '<' => alt((
             "<=".value(Lexeme::Good(Kind::LessEqual)),

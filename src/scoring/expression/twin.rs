@@ -287,7 +287,7 @@ fn masked(address: IpAddr, prefix: u8) -> IpAddr {
     let all = bits(address);
     let kept = match address {
         IpAddr::V4(_) => usize::from(prefix).min(32),
-        IpAddr::V6(_) if prefix <= 32 => usize::from(prefix) * 4,
+        IpAddr::V6(_) if prefix <= 32 => usize::from(prefix) * 2,
         IpAddr::V6(_) => usize::from(prefix),
     };
     let bytes: Vec<u8> = all

@@ -288,11 +288,11 @@ pub(super) fn cut(address: IpAddr, prefix: u8) -> IpAddr {
     }
 }
 
-/// The network of an address as `subnet` has it: an IPv6 address keeps the share of its bits that an IPv4 address
-/// keeps of 32, for prefixes up to 32.
+/// The network of an address as `subnet` has it. A prefix up to 32 is meant for IPv4 and is doubled for IPv6, where a
+/// subscriber has what is a single address there: a /64, of a site's /48 (RFC 6177).
 pub(super) fn subnet(address: IpAddr, prefix: u8) -> IpAddr {
     match address {
-        IpAddr::V6(_) if prefix <= 32 => cut(address, prefix * 4),
+        IpAddr::V6(_) if prefix <= 32 => cut(address, prefix * 2),
         _ => cut(address, prefix),
     }
 }

@@ -99,6 +99,19 @@ pub(super) fn parse_table(bytes: &[u8], kind: TableType, rates: &Rates, problems
     TableFile { kind, entries, texts: texts.all, hash: *blake3::hash(bytes).as_bytes() }
 }
 
+/// The lines of a list whose value is unlike what it is tested with, as `judge` tells with a hint. Lines that are wrong
+/// by themselves are not among them.
+pub fn unlike_lines(bytes: &[u8], judge: impl Fn(&str) -> Option<(String, Option<String>)>) -> Vec<LineProblem> {
+    const UNLIKE: &str = "W317";
+    let mut problems = Vec::new();
+    read_lines(bytes, &mut problems, |fields| {
+        let Some((message, hint)) = fields.first().and_then(|value| judge(value)) else { return Ok(()) };
+        Err(Trouble { code: UNLIKE, message, hint })
+    });
+    problems.retain(|problem| problem.code == UNLIKE);
+    problems
+}
+
 /// What is wrong, before its line is known.
 struct Trouble {
     code: &'static str,
@@ -134,7 +147,8 @@ fn read_lines(bytes: &[u8], problems: &mut Vec<LineProblem>, mut each: impl FnMu
     while let Ok(true) = reader.read_byte_record(&mut record) {
         let (line, offset) = record.position().map_or((1, 0), |position| (position.line(), position.byte() as usize));
         last_line = line;
-        let Err(trouble) = read_record(&record, bytes.get(offset), &mut each) else { continue };
+        let raw = bytes.get(offset..reader.position().byte() as usize).unwrap_or_default();
+        let Err(trouble) = read_record(&record, raw, &mut each) else { continue };
         if problems.len() < PROBLEMS_MAX {
             problems.push(LineProblem { line, code: trouble.code, message: trouble.message, hint: trouble.hint });
         } else {
@@ -149,12 +163,12 @@ fn read_lines(bytes: &[u8], problems: &mut Vec<LineProblem>, mut each: impl FnMu
 
 fn read_record(
     record: &ByteRecord,
-    first_byte: Option<&u8>,
+    raw: &[u8],
     each: &mut impl FnMut(&[&str]) -> Result<(), Trouble>,
 ) -> Result<(), Trouble> {
     /// One more than a list has columns, so that too many are seen.
     const COLUMNS_MAX: usize = 4;
-    if first_byte == Some(&b'#') {
+    if raw.first() == Some(&b'#') {
         return Err(Trouble::new("E401", "a line that begins with `#`, expected an entry")
             .hint("there are no comment lines: put the comment in a column, or the value between double quotes"));
     }
@@ -162,21 +176,36 @@ fn read_record(
     for (field, bytes) in fields.iter_mut().zip(record) {
         *field = std::str::from_utf8(bytes).map_err(|_| Trouble::new("E401", "the line is not UTF-8"))?;
     }
+    // What an open quote has swallowed are entries.
+    if is_quote_open(raw) || record.iter().any(|bytes| bytes.contains(&b'\n') || bytes.contains(&b'\r')) {
+        return Err(
+            Trouble::new("E401", "a value or a comment goes over several lines").hint("a double quote is not closed")
+        );
+    }
     if record.iter().all(<[u8]>::is_empty) {
         return if record.len() <= 1 { Ok(()) } else { Err(Trouble::new("E401", "the line has no value")) };
     }
     each(&fields[..record.len().min(COLUMNS_MAX)])
 }
 
+/// Whether a record ends inside a quoted field, which it only can where the file does.
+fn is_quote_open(raw: &[u8]) -> bool {
+    let (mut is_open, mut begins, mut bytes) = (false, true, raw.iter().peekable());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' if is_open => is_open = bytes.next_if_eq(&&b'"').is_some(),
+            b'"' if begins => is_open = true,
+            _ => {}
+        }
+        begins = !is_open && matches!(byte, b',' | b'\n' | b'\r');
+    }
+    is_open
+}
+
 fn checked_text<'t>(what: &str, text: Option<&'t str>) -> Result<&'t str, Trouble> {
     let text = text.unwrap_or_default();
     if text.is_empty() {
         return Err(Trouble::new("E401", format!("the line has no {what}")));
-    }
-    if text.contains(['\n', '\r']) {
-        return Err(
-            Trouble::new("E401", format!("the {what} goes over several lines")).hint("a double quote is not closed")
-        );
     }
     if is_card_number(text) {
         return Err(Trouble::new("E408", format!("the {what} is a raw card number"))

@@ -172,6 +172,7 @@ fn tables_hold_typed_values() {
 #[test]
 fn bad_lines_are_told_by_line() {
     const DATE: &str = "the second column is no date, expected the entry's expiry";
+    const OPEN: &str = "a value or a comment goes over several lines";
     let long = "x".repeat(129);
     let cases: &[(&str, &str)] = &[
         ("c_1,someday", DATE),
@@ -182,7 +183,10 @@ fn bad_lines_are_told_by_line() {
         (",,", "the line has no value"),
         ("4111-1111-1111-1111,2030-01-01", "the value is a raw card number"),
         ("# comment", "a line that begins with `#`, expected an entry"),
-        ("\"c_1\nc_2\n", "the value goes over several lines"),
+        ("\"c_1\nc_2\n", OPEN),
+        ("\"c_1,2027-12-31,reported by phone", OPEN),
+        ("c_1,,\"reported by phone", OPEN),
+        ("c_1,,\"reported\nby phone\"", OPEN),
         (&long, "the value has 129 characters, at most 128 are possible"),
     ];
     for (line, expected) in cases {
@@ -193,6 +197,8 @@ fn bad_lines_are_told_by_line() {
         assert_eq!(file.len(), 1, "{line}");
     }
     let mut problems = Vec::new();
+    let closed = "\"a\"\"b\",,\"it, was \"\"closed\"\"\"\nc,,5\" wide\n\"d\"";
+    assert_eq!((ListFile::parse(closed.as_bytes(), &mut problems).len(), problems.len()), (3, 0));
     ListFile::parse(b"ok\nc\xff\n", &mut problems);
     assert_eq!(problems[0].message, "the line is not UTF-8");
 }

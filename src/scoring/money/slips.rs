@@ -4,8 +4,21 @@
 use super::codes::{Country, Currency};
 
 /// Names in use that are no alpha-2 codes.
-const COUNTRIES: &[(&str, &str)] =
-    &[("UK", "GB"), ("EL", "GR"), ("EN", "GB"), ("JA", "JP"), ("KO", "KR"), ("SU", "RU")];
+const COUNTRIES: &[(&str, &str)] = &[
+    ("UK", "GB"),
+    ("EL", "GR"),
+    ("EN", "GB"),
+    ("JA", "JP"),
+    ("KO", "KR"),
+    ("SU", "RU"),
+    ("GER", "DE"),
+    ("SUI", "CH"),
+    ("NED", "NL"),
+    ("DEN", "DK"),
+    ("POR", "PT"),
+    ("GRE", "GR"),
+    ("ENG", "GB"),
+];
 
 /// Alpha-3 codes of ISO 3166-1 whose first two letters are not the alpha-2 code, each with the latter.
 const ALPHA_3: &str = "ABW-AW AGO-AO AIA-AI ALA-AX AND-AD ARE-AE ARM-AM ATA-AQ ATF-TF ATG-AG AUT-AT BDI-BI BEN-BJ \

@@ -160,4 +160,18 @@ pub const CODES: &[Code] = &[
          \x20   wrong   since_last(card) > 120d \
          \x20   right   since_last(card) > 60d",
     },
+    Code {
+        code: "W316",
+        title: "type that the rule does not look at",
+        explanation: "The condition demands a type of transaction that is not among the rule's `types`, so the rule never fires. \
+         Unless they say otherwise rules look at authorisations, verifications and incrementals.\n\n\
+         \x20   wrong   when = 'type == \"refund\" and amount > 500 EUR' \
+         \x20   right   the same with types = [\"refund\"]",
+    },
+    Code {
+        code: "W317",
+        title: "entry that never matches",
+        explanation: "A list has an entry that the field cannot hold which a rule tests against it: a country that is none, an MCC \
+         without its leading zero, an address that cannot be read. It matches nothing.",
+    },
 ];

@@ -103,7 +103,7 @@ impl Place {
     /// The same place with a few words under it.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = masked(&label.into());
         self
     }
 }
@@ -131,7 +131,7 @@ impl Diagnostic {
     /// The same with what to write instead.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(masked(&hint.into()));
         self
     }
 
@@ -145,7 +145,7 @@ impl Diagnostic {
     /// The same with more for people.
     #[must_use]
     pub fn details(mut self, details: impl Into<String>) -> Self {
-        self.details = details.into();
+        self.details = masked(&details.into());
         self
     }
 
@@ -191,7 +191,7 @@ impl Diagnostic {
 /// Puts a place into what is being rendered.
 fn with_place<'p>(group: Group<'p>, place: &'p Place, kind: AnnotationKind) -> Group<'p> {
     let Some(excerpt) = &place.excerpt else {
-        return group.element(Origin::path(&*place.file).line(place.line));
+        return group.element(Origin::path(&*place.file).line(place.line).char_column(place.column.max(1)));
     };
     let label = (!place.label.is_empty()).then_some(place.label.as_str());
     let annotation = kind.span(excerpt.span.clone()).label(label);

@@ -10,6 +10,7 @@ use super::{
 use crate::scoring::{
     settings::Settings,
     time::{Span, parse_span_ms},
+    transaction::TransactionType,
     verdict::Decision,
 };
 
@@ -21,8 +22,25 @@ pub(super) fn lint(files: &RuleFiles, settings: &Settings) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     unused(files, &mut warnings);
     beyond_what_is_kept(files, settings.windows.horizon_ms, &mut warnings);
+    of_other_types(files, &mut warnings);
     overlapping(files, &mut warnings);
     warnings
+}
+
+/// Warns of conditions that demand a type of transaction which the rule does not look at.
+fn of_other_types(files: &RuleFiles, warnings: &mut Vec<Diagnostic>) {
+    for rule in &files.rules {
+        let demanded = conjuncts(&rule.when.value).into_iter().find_map(|part| {
+            let name = part.strip_prefix("type = = \"")?.strip_suffix('"')?;
+            TransactionType::ALL.into_iter().find(|kind| kind.name() == name)
+        });
+        if let Some(kind) = demanded.filter(|kind| !rule.types.contains(*kind)) {
+            let name = kind.name();
+            let message = format!("`type == \"{name}\"` never holds: the rule does not look at that type");
+            let hint = format!("add `types = [\"{name}\"]` to the rule");
+            warnings.push(Diagnostic::warning("W316", rule.place.clone(), message).hint(hint));
+        }
+    }
 }
 
 fn unused(files: &RuleFiles, warnings: &mut Vec<Diagnostic>) {
@@ -141,12 +159,14 @@ fn compare(weaker: &Demand<'_>, stronger: &Demand<'_>) -> Option<Diagnostic> {
         return None;
     }
     let wins = other.then.name();
+    // A denial that another makes stronger is no contradiction.
+    let same_condition = same_condition && rule.then != other.then;
     let (code, message, hint) = if same_condition {
         let message = format!("`{}` and `{}` have the same condition and contradict: {wins} wins", rule.id, other.id);
         ("W314", message, "delete one of them, or tell their conditions apart")
     } else {
         let message =
-            format!("`{}` never decides: `{}` fires wherever it does, and {wins} comes first", rule.id, other.id);
+            format!("`{}` never decides: `{}` fires wherever it does, and its {wins} comes first", rule.id, other.id);
         ("W313", message, "narrow the other, or delete this rule")
     };
     Some(Diagnostic::warning(code, rule.place.clone(), message).related(other_place("this one wins")).hint(hint))

@@ -1,6 +1,10 @@
 //! Rule files from their texts: every error of every file in one run. It compiles no expression.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use toml::{
     Spanned,
@@ -9,6 +13,7 @@ use toml::{
 
 use super::{
     diagnostic::{Diagnostic, Place},
+    entries::{never_equal, tested_fields},
     file::{SourceFile, Text},
     notation::{ExampleEvent, Notation},
     reader::{Reader, Section, as_i64},
@@ -107,6 +112,17 @@ pub fn parse_knowing(sources: RuleSources, settings: &Settings, known: &KnownLis
     for (name, define) in defines {
         define_sources.entry(name).or_insert(define);
     }
+    for list in &lists {
+        let bytes = list.file.as_ref().and_then(|(name, _)| data.get(name)?.as_ref().ok()?.bytes());
+        let (Some(bytes), Some((_, shown)), None) = (bytes, &list.file, list.declared.table) else { continue };
+        let texts = rules.iter().map(|rule| &rule.when).chain(define_sources.values().map(|define| &define.text));
+        let fields: BTreeSet<_> = texts.flat_map(|text| tested_fields(&text.value, &list.declared.id)).collect();
+        let problems = fields.into_iter().flat_map(|field| never_equal(bytes, field));
+        diagnostics.extend(problems.map(|problem| {
+            let Diagnostic { code, place, message, hint, .. } = line_diagnostic(shown, problem);
+            Diagnostic { hint, ..Diagnostic::warning(code, place, message) }
+        }));
+    }
     let source = |define: &DefineSource| Define { source: define.text.value.clone() };
     let defines = define_sources.iter().map(|(name, define)| (name.clone(), source(define))).collect();
 
@@ -170,6 +186,8 @@ struct Parse<'s> {
 
 struct ParsedList {
     declared: DeclaredList,
+    /// Its file, as the rule file names it and as it is told.
+    file: Option<(String, String)>,
     content: Content,
 }
 
@@ -385,14 +403,15 @@ impl Parse<'_> {
                 (Content::Table(Arc::new(table)), hash)
             }
         };
-        if let Some(file) = &file {
+        let file = file.map(|file| {
             let name = beside(&reader.file.name, &file.value);
             reader.diagnostics.extend(problems.into_iter().map(|problem| line_diagnostic(&name, problem)));
-        }
+            (file.value, name)
+        });
         let Some(id) = id else { return };
         let place = reader.place(id.token);
         let table = kind.map(|kind| kind.unwrap_or(TableType::Text));
-        self.lists.push(ParsedList { declared: DeclaredList { id: id.value, table, hash, place }, content });
+        self.lists.push(ParsedList { declared: DeclaredList { id: id.value, table, hash, place }, file, content });
     }
 }
 

@@ -258,6 +258,12 @@ impl Hits {
         PRECEDENCE.get(self.rank()? as usize).map(|(decision, _)| *decision)
     }
 
+    /// Has no other action decide.
+    pub fn keep_only(&mut self, decision: Decision) {
+        let keeps = |rank: &usize| PRECEDENCE[*rank].0 == decision;
+        self.actions &= (0..PRECEDENCE.len()).filter(keeps).fold(0, |actions, rank| actions | 1 << rank);
+    }
+
     /// Forgets every hit.
     pub fn clear(&mut self) {
         self.fired.clear();

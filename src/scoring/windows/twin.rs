@@ -274,7 +274,7 @@ impl Twin {
                     KeyPart::Field(field) => text(*field),
                     KeyPart::Subnet(24) => transaction.ip.map(|ip| match ip {
                         std::net::IpAddr::V4(ip) => format!("{:?}", &ip.octets()[..3]),
-                        std::net::IpAddr::V6(ip) => format!("{:?}", &ip.octets()[..12]),
+                        std::net::IpAddr::V6(ip) => format!("{:?}", &ip.octets()[..6]),
                     }),
                     KeyPart::Subnet(_) => None,
                 })

@@ -428,9 +428,10 @@ fn code(set: &'static [&'static str], raw: &Raw<'_>) -> Option<Code> {
     }
 }
 
+/// An IPv4 address inside IPv6 is the IPv4 address.
 fn ip(raw: &Raw<'_>) -> Option<IpAddr> {
     match raw {
-        Raw::Text(text) => text.parse().ok(),
+        Raw::Text(text) => text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical()),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! JSON that is good, with texts or numbers that nothing can hold: half a surrogate pair, a number beyond all doubles. What
 //! is of no use is one field's value, and not the message. It is slower than the strict pass, and runs only after it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -10,16 +10,37 @@ use super::raw::{Name, Raw, RawFields, RawObject, RawTransaction, field_of_body,
 
 /// Fills a transaction. `None` if it is not JSON, or no object.
 pub(super) fn read_leniently<'a>(body: &'a [u8], raw: &mut RawTransaction<'a>) -> Option<()> {
-    let Entries(entries) = serde_json::from_slice(body).ok()?;
-    for (key, value) in entries {
-        let name = name_of(key).map(|Name(name)| name).unwrap_or_default();
+    for (name, value) in read_entries(body)? {
         match field_of_body(&name) {
-            Some(field) => raw.set(field, value_of(value)),
-            None if name == "attributes" => raw.set_attributes(object_of(value)),
+            Some(field) => raw.set(field, value.raw()),
+            None if name == "attributes" => raw.set_attributes(value.object()),
             None => raw.unknown_fields += 1,
         }
     }
     Some(())
+}
+
+/// The entries of an object; a key that cannot be read is empty. `None` if it is not JSON, or no object.
+pub fn read_entries(body: &[u8]) -> Option<Vec<(Cow<'_, str>, Written<'_>)>> {
+    let Entries(entries) = serde_json::from_slice(body).ok()?;
+    let named = |(key, value)| (name_of(key).map(|Name(name)| name).unwrap_or_default(), Written(value));
+    Some(entries.into_iter().map(named).collect())
+}
+
+/// A value as it is written.
+#[derive(Clone, Copy)]
+pub struct Written<'a>(&'a RawValue);
+
+impl<'a> Written<'a> {
+    /// As what a field holds.
+    pub fn raw(self) -> Raw<'a> {
+        value_of(self.0)
+    }
+
+    /// As what `attributes` holds.
+    pub fn object(self) -> RawObject<'a> {
+        object_of(self.0)
+    }
 }
 
 /// An object's keys and values, each as it is written.

@@ -118,7 +118,7 @@ impl Reading {
 
     fn compile(&self, found: Found) -> Result<Compiled, Problem> {
         let Found { config, restart, sources, .. } = found;
-        let Loaded { release, warnings, .. } = match sources.compile(&config, &self.lists) {
+        let Loaded { release, warnings, left_out, .. } = match sources.compile(&config, &self.lists) {
             Ok(loaded) => loaded,
             Err(error) => {
                 let is_diagnosed = matches!(error, LoadError::Compile(_));
@@ -126,7 +126,8 @@ impl Reading {
                 return Err(Problem { restart, message, diagnostics: error.render(false) });
             }
         };
-        let diagnostics: Vec<String> = warnings.iter().map(|warning| warning.render(false)).collect();
+        let notes = left_out.map(|error| format!("note: {error}; it is left out, so rules alone decide"));
+        let diagnostics: Vec<String> = warnings.iter().map(|warning| warning.render(false)).chain(notes).collect();
         let serving = Serving::new(&config, &release);
         Ok(Compiled { release, serving, restart, diagnostics: diagnostics.join("\n\n") })
     }

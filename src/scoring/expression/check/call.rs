@@ -232,7 +232,8 @@ impl Checker<'_> {
             };
             if let Some(message) = problem {
                 let finding = Finding::error(codes::OPTION, &choice.span, message);
-                self.report(finding.hint("the order is `delay D`, `prior`, `where …`"));
+                let hint = if allowed { "the order is `delay D`, `prior`, `where …`" } else { "leave it out" };
+                self.report(finding.hint(hint));
                 failed = true;
                 continue;
             }

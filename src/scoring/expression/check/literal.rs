@@ -5,7 +5,7 @@ use crate::scoring::{
     expression::{
         codes,
         finding::{Finding, did_you_mean},
-        typed::{Kind, Literal, Network, Type, Typed, subnet},
+        typed::{Calendar, Kind, Literal, Network, Type, Typed, subnet},
     },
     money::{Country, Currency},
     time::Timestamp,
@@ -93,6 +93,10 @@ impl Checker<'_> {
 
     /// What would make two unlike sides alike.
     pub(super) fn unlike_hint(&self, left: &Typed, right: &Typed) -> Option<String> {
+        let is_count = |typed: &Typed| matches!(typed.of, Type::Integer | Type::Number);
+        if left.of == Type::Time && is_count(right) || right.of == Type::Time && is_count(left) {
+            return Some("a moment stands in double quotes: `\"2018-07-25\"` or `\"2018-07-25T10:15:30Z\"`".to_owned());
+        }
         let (literal, other) = match (&left.kind, &right.kind) {
             (_, Kind::Literal(_)) => (right, left),
             (Kind::Literal(_), _) => (left, right),
@@ -108,6 +112,15 @@ impl Checker<'_> {
                 if inside.starts_with(|letter: char| letter.is_ascii_digit()) =>
             {
                 Some(format!("write it without quotes: `{inside}`"))
+            }
+            (Type::Boolean, Kind::Literal(Literal::Integer(_) | Literal::Text(_))) => {
+                let test = self.text(&other.span);
+                Some(format!("it is a test by itself: write `{test}`, or `not {test}`"))
+            }
+            (Type::Integer, Kind::Literal(Literal::Text(_)))
+                if matches!(other.kind, Kind::Calendar(Calendar::Weekday, _)) =>
+            {
+                Some("days are numbers, from 1 for Monday to 7 for Sunday".to_owned())
             }
             (Type::Span, Kind::Literal(Literal::Integer(_))) => {
                 Some(format!("a duration is written with its unit: `{text}s`, `{text}m`, `{text}h` or `{text}d`"))

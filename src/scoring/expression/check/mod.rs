@@ -324,6 +324,16 @@ impl<'c> Checker<'c> {
         if Country::from_code(name).is_some() || Currency::from_code(name).is_some() {
             return Some(format!("codes stand in double quotes: `\"{name}\"`"));
         }
+        if matches!(&*name.to_ascii_lowercase(), "null" | "none" | "nil" | "missing" | "undefined") {
+            return Some("whether a value is there is asked with `has(…)`".to_owned());
+        }
+        let is_code = |field: &Field| match Type::from(field.field_type(self.environment.schema)) {
+            Type::Code(codes) => codes.contains(&name),
+            _ => false,
+        };
+        if Field::FIXED.iter().any(is_code) {
+            return Some(format!("codes stand in double quotes: `\"{name}\"`"));
+        }
         if name == "attributes" {
             return Some("write `attributes.<key>`".to_owned());
         }

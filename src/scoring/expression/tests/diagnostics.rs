@@ -67,6 +67,24 @@ const READING: &[&str] = &[
     "age(card) > 99999999999999999999d",
     "not",
     "- > 3",
+    "amount => 5 EUR",
+    "count(card, 10 minutes) > 3",
+    "age(card) < 2weeks",
+    "amount > 1,000.50 EUR or amount > 1_000 EUR",
+    "amount > 5 EUR AND NOT has(device)",
+    "attributes.AND == \"x\"",
+    "device is null",
+    "device == NULL",
+    "merchant contains \"shop\"",
+    "score > 90%",
+    "channel == \u{201c}pos\u{201d} and merchant == 'm_1'",
+    "channel == ecom",
+    "attributes.vip == 1",
+    "weekday(time) == \"monday\"",
+    "time > 2026-01-01",
+    "speed_kmh(card) > 1000 kmh",
+    "country == \"GER\"",
+    "last(country, card, where amount > 5 EUR) == \"FR\"",
 ];
 
 #[test]
@@ -255,6 +273,7 @@ const WARNINGS: &[&str] = &[
     "big and amount < 10 EUR",
     "country in []",
     "bin in list(\"nothing\")",
+    "card == \"4111111111111111\" or customer in [\"u_8\", \"5555 5555 5555 4444\"]",
 ];
 
 #[test]
