@@ -52,9 +52,10 @@ impl Amounts {
     }
 
     /// Takes a reversal's amount, or what is left. In the same currency that is exact in its own units; the base
-    /// amount follows by the reversal's own conversion, and what is exhausted leaves exactly nothing.
+    /// amount follows by the reversal's own conversion, and what is exhausted leaves exactly nothing. One in another
+    /// currency without a rate takes nothing.
     pub(super) fn reverse(&mut self, amount_minor: i64, amount_base_minor: Option<i64>, same_currency: bool) {
-        if self.reversed {
+        if self.reversed || !same_currency && amount_base_minor.is_none() {
             return;
         }
         self.in_base |= !same_currency;

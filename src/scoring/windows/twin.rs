@@ -512,6 +512,7 @@ impl Event {
         for step in &self.steps {
             match *step {
                 Step::Reversed { .. } if is_gone => {}
+                Step::Reversed { base: None, same_currency: false, .. } => {}
                 Step::Reversed { amount: less, base: less_base, same_currency } => {
                     touched |= less > 0 || !same_currency;
                     by_base |= !same_currency;
