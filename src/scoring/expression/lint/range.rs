@@ -35,6 +35,11 @@ pub(super) fn lint_alone(node: &Typed, environment: Environment<'_>, findings: &
     let truth = match &node.kind {
         Kind::Compare(comparison, left, right) => match (&left.kind, &right.kind) {
             (Kind::Literal(left), Kind::Literal(right)) => Some(holds(*comparison, left, right)),
+            (Kind::Field(field), Kind::Literal(Literal::Text(text))) if !can_be(*field, text) => match comparison {
+                Comparison::Equal => Some(false),
+                Comparison::NotEqual => Some(true),
+                _ => None,
+            },
             _ => limit(node).and_then(|limit| decided(&limit)),
         },
         Kind::InSet { negated, value, items } => {
@@ -46,6 +51,11 @@ pub(super) fn lint_alone(node: &Typed, environment: Environment<'_>, findings: &
             none.then_some(*negated)
         }
         Kind::InNetworks { negated, networks, .. } => networks.is_empty().then_some(*negated),
+        Kind::Has(inside) => match &inside.kind {
+            Kind::Field(field) => is_required(*field).then_some(true),
+            Kind::Literal(_) => Some(true),
+            _ => None,
+        },
         _ => None,
     };
     if let Some(truth) = truth {
@@ -58,6 +68,17 @@ pub(super) fn lint_alone(node: &Typed, environment: Environment<'_>, findings: &
         };
         findings.push(finding);
     }
+}
+
+/// Whether a field of text may hold a text.
+fn can_be(field: Field, text: &str) -> bool {
+    let is_bin = || (6..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    !text.is_empty() && (field != Field::Bin || is_bin())
+}
+
+/// Whether every transaction has a field.
+pub(super) fn is_required(field: Field) -> bool {
+    matches!(field, Field::Id | Field::Time | Field::Card | Field::Currency | Field::Type | Field::Processor)
 }
 
 /// Warns of tests that are joined by `and` and exclude one another.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::range::is_required;
 use crate::scoring::{
     expression::{
         codes,
@@ -142,11 +143,7 @@ impl Surprise<'_> {
 
     fn field(&self, field: Field, missing: &mut Vec<String>) {
         // The amount is missing without a rate, which is flagged on the verdict; warning of it would warn of everything.
-        let always = matches!(
-            field,
-            Field::Id | Field::Time | Field::Card | Field::Amount | Field::Currency | Field::Type | Field::Processor
-        );
-        if !always {
+        if !is_required(field) && field != Field::Amount {
             self.add(field.name(self.environment.schema).into_owned(), missing);
         }
     }

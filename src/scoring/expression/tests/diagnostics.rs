@@ -273,6 +273,8 @@ const WARNINGS: &[&str] = &[
     "big and amount < 10 EUR",
     "country in []",
     "bin in list(\"nothing\")",
+    "has(card) and has(\"device\")",
+    "device == \"\" or bin == \"4000\" or bin != \"41111\"",
     "card == \"4111111111111111\" or customer in [\"u_8\", \"5555 5555 5555 4444\"]",
 ];
 
