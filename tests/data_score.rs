@@ -277,3 +277,24 @@ fn a_model_of_another_currency_scores_nothing() {
     let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&verdict["score"], &verdict["tier"]), (&serde_json::Value::Null, &"rules_only".into()));
 }
+
+/// However late a transaction comes, its horizon begins when it does.
+#[test]
+fn one_that_comes_days_late_is_remembered_too() {
+    const DAY_MS: i64 = 86_400_000;
+    let (last, again) = (3 * DAY_MS, 3 * DAY_MS + DAY_MS / 2);
+    let input = format!(
+        "{HEAD}\na,{last},c1,9000,EUR\nlate,1000,c2,500,EUR\nlate,1000,c2,500,EUR\nb,{again},c1,9000,EUR\n\
+         late,1000,c2,500,EUR\nlate,1000,c2,501,EUR\nc,{},c1,9000,EUR\nlate,1000,c2,501,EUR\n",
+        again + DAY_MS
+    );
+    let case = Case::new("in.csv", input.as_bytes());
+    let output = case.run(&["--in", "in.csv", "--out", "-"]);
+    let lines: Vec<&str> = std::str::from_utf8(&output.stdout).unwrap().lines().collect();
+    assert!(lines[1].contains(r#""flags":["late"]"#), "{}", lines[1]);
+    assert_eq!((lines[2], lines[4]), (lines[1], lines[1]));
+    assert!(lines[5].contains("id_conflict"), "{}", lines[5]);
+    // A day and a half after it came it is forgotten.
+    assert!(lines[7].contains(r#""id":"late","verdict""#), "{}", lines[7]);
+    assert!(stderr(&output).contains("duplicates 2, refused 1"), "{}", stderr(&output));
+}

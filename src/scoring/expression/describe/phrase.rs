@@ -29,7 +29,7 @@ impl Phrases<'_, '_> {
     /// How a test is told.
     pub(crate) fn told(&mut self, typed: &Typed) -> Result<Told, Full> {
         Ok(match &typed.kind {
-            Kind::And(items) => Told::All(self.all(items)?),
+            Kind::And(items) => Told::All(self.all(items.iter().filter(|item| !is_told_beside(item, items)))?),
             Kind::Or(items) => Told::Any(self.all(items)?),
             Kind::Not(inside) => Told::Not(Box::new(self.told(inside)?)),
             _ => Told::Sentence(Box::new(self.sentence(typed)?)),
@@ -45,8 +45,8 @@ impl Phrases<'_, '_> {
         self.subject(typed).map(ToldFeature::Value)
     }
 
-    fn all(&mut self, items: &[Typed]) -> Result<Vec<Told>, Full> {
-        items.iter().map(|item| self.told(item)).collect()
+    fn all<'t>(&mut self, items: impl IntoIterator<Item = &'t Typed>) -> Result<Vec<Told>, Full> {
+        items.into_iter().map(|item| self.told(item)).collect()
     }
 
     fn sentence(&mut self, typed: &Typed) -> Result<Sentence, Full> {
@@ -373,6 +373,21 @@ pub(super) fn is_public_text(typed: &Typed) -> bool {
 
 fn is_public_field(field: Field) -> bool {
     matches!(field, Field::Merchant | Field::Terminal | Field::Wallet | Field::Processor | Field::Bin)
+}
+
+/// Whether a part of a conjunction only asks for a field whose value another part tells.
+fn is_told_beside(item: &Typed, items: &[Typed]) -> bool {
+    let Kind::Has(inside) = &item.kind else { return false };
+    let Kind::Field(field) = inside.kind else { return false };
+    items.iter().any(|other| match &other.kind {
+        Kind::Compare(_, left, right) | Kind::StartsWith(left, right) => {
+            [left, right].into_iter().any(|side| matches!(side.kind, Kind::Field(told) if told == field))
+        }
+        Kind::InSet { value, .. } | Kind::InList { value, .. } | Kind::InNetworks { value, .. } => {
+            matches!(value.kind, Kind::Field(told) if told == field)
+        }
+        _ => false,
+    })
 }
 
 /// Whether an aggregate is a measure that another amount may be a multiple of.

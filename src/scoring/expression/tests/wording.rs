@@ -73,6 +73,8 @@ fn conditions_are_told_by_what_made_them_true() {
             ("bin starts_with \"4\"", "bin is 411111, begins with 4"),
             ("customer starts_with \"u\"", "customer begins as named"),
             ("has(device) and not has(email)", "device is there; email is missing"),
+            ("has(country) and has(device) and country == \"FR\"", "device is there; country is FR"),
+            ("has(country) and not (country == \"DE\")", "country is there; country is FR, not DE"),
             ("night(time) or weekday(time) == 3", "weekday(time) is 3"),
             ("not night(time)", "it is not night"),
             ("not (email == \"x\")", "email is not the one named"),
