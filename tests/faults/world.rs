@@ -43,6 +43,8 @@ use streaming::Streaming;
 
 /// When the first transaction happens, in Unix milliseconds.
 const START_MS: i64 = 1_532_513_730_000;
+/// After this a processor asks for verdicts of the stream that it has not heard.
+const SILENT_MS: i64 = 10_000;
 /// How long a run may take before it counts as stuck.
 const END_MS: i64 = 600_000;
 /// So few that they are removed all the time.
@@ -397,6 +399,10 @@ impl World {
                 continue;
             }
             wish.due_ms = *now_ms + random.random_range(100..400);
+            // A verdict that was forgotten before the processor heard it comes from nowhere: whoever hears nothing asks.
+            if *now_ms > SILENT_MS && streaming.as_ref().is_some_and(Streaming::has_missed) {
+                wish.streamed = None;
+            }
             if let (Some(subject), Some(streaming)) = (&wish.streamed, streaming.as_mut()) {
                 // What is acknowledged is sent again only if the broker forgot it, or its record may have been dropped.
                 if may_drop || !wish.is_acknowledged || !streaming.holds(number) {
