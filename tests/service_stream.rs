@@ -251,6 +251,10 @@ async fn a_stream_that_is_not_as_configured_is_told_and_requests_are_served() {
     let line = other.wait_log("a stream captures requests");
     assert!(line.contains("fraud.v1.score.*.* by ALL"), "{line}");
     other.wait_metric("gavel_stream_captures_requests", "", 1.0);
+    // One that was connected before notices too, and that it is gone.
+    gavel.wait_metric("gavel_stream_captures_requests", "", 1.0);
+    context.delete_stream("ALL").await.unwrap();
+    gavel.wait_metric("gavel_stream_captures_requests", "", 0.0);
 }
 
 /// Without a word of configuration: who sees that the service is ready may fill the stream.

@@ -11,7 +11,7 @@ use std::{
 
 use async_nats::{
     Client, Event, Message, Subscriber, jetstream,
-    jetstream::{consumer::PullConsumer, message::AckKind, stream},
+    jetstream::{Context, consumer::PullConsumer, message::AckKind, stream},
     message::OutboundMessage,
 };
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -36,6 +36,7 @@ use crate::{
         metrics::Metrics,
         place::{Place, Sighting},
         session::Command,
+        subjects::Subjects,
     },
 };
 
@@ -51,6 +52,8 @@ const PULL_EXPIRES: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(200);
 /// The lag is asked for once in so many ticks.
 const LAG_TICKS: u32 = 10;
+/// Whether a stream captures requests is asked for once in so many ticks, for one may be made at any time.
+const CAPTURE_TICKS: u32 = 50;
 /// How long it rests after copies were published from the journal.
 const RECALL_REST_MS: i64 = 1_000;
 /// Settlements and confirmations taken in before the next look at anything else.
@@ -59,6 +62,7 @@ const TOGETHER: usize = 256;
 /// What a connection is made of.
 struct Line {
     client: Client,
+    context: Context,
     events: mpsc::Receiver<Event>,
     confirmations: Subscriber,
     /// What comes back of looking where the stream of verdicts ends.
@@ -116,12 +120,7 @@ impl Reader {
         let confirmations = client.subscribe(format!("{}.*", self.inbox)).await.map_err(|error| broken(&error))?;
         let context = jetstream::new(client.clone());
         let (transactions, verdicts) = setup::streams(&context, &self.config, &self.subjects).await?;
-        let captured = setup::captured_requests(&context, &self.subjects).await?;
-        self.metrics.stream.captures_requests.set((!captured.is_empty()).into());
-        if !captured.is_empty() {
-            let captured = captured.join(", ");
-            tracing::error!(captured, "a stream captures requests: who asks there gets its word instead of a verdict");
-        }
+        tell_captured(&context, &self.subjects, &self.metrics).await?;
         if self.ledger.is_doubtful(self.now_ms()) {
             if let (Some(verdicts), Some(oldest)) = (&verdicts, self.ledger.oldest()) {
                 let (stored, unconfirmed) = (setup::stored_since(verdicts, oldest.stored_ms).await?, self.ledger.len());
@@ -174,6 +173,7 @@ impl Reader {
         let (_, events) = mpsc::channel(1);
         Ok(Line {
             client,
+            context,
             events,
             confirmations,
             bookmarked: mpsc::channel(1),
@@ -252,6 +252,12 @@ impl Reader {
                     ticks += 1;
                     if ticks % LAG_TICKS == 0 {
                         self.ask(&mut line);
+                    }
+                    if ticks % CAPTURE_TICKS == 0 {
+                        let (context, subjects) = (line.context.clone(), self.subjects.clone());
+                        let metrics = self.metrics.clone();
+                        // One that cannot be told now is told the next time.
+                        tokio::spawn(async move { tell_captured(&context, &subjects, &metrics).await });
                     }
                     self.recall_overdue(&mut line).await;
                     if self.ledger.is_doubtful(self.now_ms()) {
@@ -484,6 +490,18 @@ impl Reader {
         };
         tokio::spawn(ask);
     }
+}
+
+/// Tells of streams that capture what is sent to the service, once for as long as they do.
+async fn tell_captured(context: &Context, subjects: &Subjects, metrics: &Metrics) -> Result<(), SetupError> {
+    let captured = setup::captured_requests(context, subjects).await?;
+    let was_captured = metrics.stream.captures_requests.get() == 1;
+    metrics.stream.captures_requests.set((!captured.is_empty()).into());
+    if !captured.is_empty() && !was_captured {
+        let captured = captured.join(", ");
+        tracing::error!(captured, "a stream captures requests: who asks there gets its word instead of a verdict");
+    }
+    Ok(())
 }
 
 fn set_pending(metrics: &Metrics, pending: u64) {
