@@ -1,7 +1,7 @@
 //! `gavel explain`: one transaction of a file as the rules saw it, after everything that came before it. It writes no
 //! verdict anywhere.
 
-use std::{fmt::Write as _, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, fmt::Write as _, io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -35,6 +35,9 @@ pub struct ExplainArguments {
     /// The processor that sent it, where several have the id
     #[arg(long, value_name = "NAME")]
     pub processor: Option<String>,
+    /// The card it is of, where several have the id
+    #[arg(long, value_name = "CARD")]
+    pub card: Option<String>,
     #[command(flatten)]
     scoring: ScoringFlags,
     #[command(flatten)]
@@ -113,11 +116,20 @@ fn find(arguments: &ExplainArguments, scorer: Scorer) -> Result<Option<Explanati
     let mut rows = Rows::open(&arguments.input, &scorer.release().settings.schema)?;
     let mut replay = Replay::new(scorer);
     let mut found = None;
+    // Of whom it is, and of whom others of that id are.
+    let mut of = None;
+    let mut others = BTreeSet::new();
     while let Some(row) = rows.next_row()? {
         let wanted = row.transaction.as_ref().ok().filter(|transaction| {
-            let processor = arguments.processor.as_deref();
-            transaction.id == arguments.id.as_str() && processor.is_none_or(|name| transaction.processor == name)
+            let (processor, card) = (arguments.processor.as_deref(), arguments.card.as_deref());
+            transaction.id == arguments.id.as_str()
+                && processor.is_none_or(|name| transaction.processor == name)
+                && card.is_none_or(|name| transaction.card == name)
         });
+        if found.is_some() {
+            others.extend(wanted.map(owner));
+            continue;
+        }
         let body = match replay.apply(&row) {
             Output::Verdict { body, .. } if wanted.is_some() => body.to_vec(),
             Output::Refused(refusal) if wanted.is_some() => {
@@ -128,12 +140,26 @@ fn find(arguments: &ExplainArguments, scorer: Scorer) -> Result<Option<Explanati
             _ => continue,
         };
         if let Some(transaction) = wanted {
+            of = Some(owner(transaction));
             found = Some(explain(replay.scorer(), transaction, &body));
-            break;
         }
     }
     print_notes(rows.notes());
+    others.retain(|other| Some(other) != of.as_ref());
+    if let (Some((processor, card)), Some((other, its))) = (of, others.first()) {
+        let more = others.len() - 1;
+        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+        anstream::eprintln!(
+            "note: this is of processor {processor} and card {card}; the id is also one of processor {other} and card \
+             {its}{more}: choose with --processor and --card"
+        );
+    }
     Ok(found)
+}
+
+/// The processor and the card of a transaction.
+fn owner(transaction: &Transaction<'_>) -> (String, String) {
+    (transaction.processor.to_string(), transaction.card.to_string())
 }
 
 fn explain(scorer: &Scorer, transaction: &Transaction<'_>, body: &[u8]) -> Explanation {
