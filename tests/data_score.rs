@@ -256,6 +256,17 @@ fn what_is_read_is_not_written_over() {
     }
 }
 
+#[test]
+fn a_period_has_a_length() {
+    let case = Case::new("in.csv", format!("{HEAD}\na,1000,c1,9000,EUR\n").as_bytes());
+    for (from, to, code) in
+        [("2026-01-02", "2026-01-01", 2), ("2026-01-01", "2026-01-01", 2), ("1970-01-01", "2026-01-01", 0)]
+    {
+        let output = case.run(&["--in", "in.csv", "--out", "-", "--from", from, "--to", to]);
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+    }
+}
+
 /// A model counts money in the currency that it was learnt in.
 #[test]
 fn a_model_of_another_currency_scores_nothing() {

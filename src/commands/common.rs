@@ -83,6 +83,17 @@ impl From<&PeriodFlags> for Period {
     }
 }
 
+impl PeriodFlags {
+    /// Nothing lies between an end and a beginning; the command ends with the code.
+    pub fn check(&self) -> Result<(), ExitCode> {
+        if self.from.zip(self.to).is_none_or(|(from, to)| from < to) {
+            return Ok(());
+        }
+        anstream::eprintln!("error: --from is not before --to, so nothing lies between them");
+        Err(ExitCode::from(EXIT_USAGE))
+    }
+}
+
 /// For every command whose output is for people by default.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct JsonFlag {

@@ -57,6 +57,7 @@ pub fn run(arguments: &EvaluateArguments) -> ExitCode {
 }
 
 fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
+    arguments.period.check()?;
     let config = load_config(Flags { model: arguments.model.clone(), ..Flags::from(&arguments.config) })?;
     let (_, model) = match load_model(&config.model, &config) {
         Ok(Some(loaded)) => loaded,

@@ -55,6 +55,7 @@ pub fn run(arguments: &FeaturesArguments) -> ExitCode {
 }
 
 fn prepare(arguments: &FeaturesArguments) -> Result<(Scorer, Vec<String>), ExitCode> {
+    arguments.period.check()?;
     let config = load_config(&arguments.config)?;
     let features = match &arguments.model {
         Some(path) => match load_model(&ModelChoice::File(path.clone()), &config) {

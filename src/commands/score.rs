@@ -34,6 +34,7 @@ pub struct ScoreArguments {
 /// Scores the file, and says on standard error what came of it.
 pub fn run(arguments: &ScoreArguments) -> ExitCode {
     let scored = load_config(&arguments.scoring).and_then(|config| {
+        arguments.period.check()?;
         let release = load_release(&config)?;
         score(arguments, Scorer::new(release)).or_else(|error| {
             if error.is_broken_pipe() {

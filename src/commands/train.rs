@@ -71,6 +71,7 @@ pub fn run(arguments: &TrainArguments) -> ExitCode {
 }
 
 fn learn(arguments: &TrainArguments) -> Result<(), ExitCode> {
+    arguments.period.check()?;
     let config = load_config(&arguments.config)?;
     let features = features_of(arguments.features.as_deref())?;
     let learner = learner(arguments)?;

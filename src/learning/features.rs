@@ -30,6 +30,10 @@ pub fn parse(text: &str) -> Result<Vec<NamedExpression>, String> {
     if let Some((name, _)) = features.iter().find(|(name, _)| !is_name(name.get_ref())) {
         return Err(format!("{:?} is no feature's name: expected letters, digits and `_`", name.get_ref()));
     }
+    // `gavel features` writes the transaction's id under that name.
+    if features.iter().any(|(name, _)| name.get_ref() == "id") {
+        return Err("a feature cannot be called `id`, which is the transaction's".to_owned());
+    }
     Ok(features.into_iter().map(|(name, expression)| (name.into_inner(), expression)).collect())
 }
 
@@ -48,6 +52,7 @@ mod tests {
             ("[features]\n", "0 features, expected 1 to 255"),
             ("[features]\n\"a b\" = \"amount\"\n", "\"a b\" is no feature's name"),
             ("[feature]\na = \"amount\"\n", "unknown field `feature`"),
+            ("[features]\nid = \"amount\"\n", "cannot be called `id`"),
             ("[features]\na = 1\n", "expected a string"),
         ] {
             let message = parse(text).unwrap_err();

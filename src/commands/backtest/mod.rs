@@ -53,6 +53,7 @@ pub fn run(arguments: &BacktestArguments) -> ExitCode {
 }
 
 fn backtest(arguments: &BacktestArguments) -> Result<(), ExitCode> {
+    arguments.period.check()?;
     let flags = Flags {
         rules: arguments.rules.clone(),
         model: arguments.model.model.clone(),
