@@ -70,7 +70,7 @@ pub fn extract(
         extraction.read += 1;
         progress.row();
         let denied = match replay.apply(&row) {
-            Output::Verdict { verdict, .. } => verdict.decision == Decision::Deny,
+            Output::Verdict { verdict, .. } => verdict.would_be() == Decision::Deny,
             Output::Refused(_) => {
                 extraction.refused += 1;
                 continue;

@@ -14,7 +14,7 @@ use crate::scoring::{
     scorer::{Opinion, Scorer},
     settings::Settings,
     transaction::{Label, LabelKind, Transaction, TransactionType},
-    verdict::{Decision, Flag, Tier, Verdict},
+    verdict::{Decision, Flag, Tier},
 };
 
 /// A model, as far as it is watched.
@@ -192,7 +192,7 @@ impl Notes {
             print: scorer.fingerprint().short(),
             time_ms: transaction.time.unix_ms(),
             amount_base_minor: scorer.amount_base_minor(),
-            decision: decided(verdict),
+            decision: verdict.would_be(),
             is_ruled: verdict.tier != Tier::StandIn,
             rules: (self.rules.len() - rules) as u16,
             opinions,
@@ -267,13 +267,6 @@ fn take<'n, T>(items: &mut &'n [T], count: usize) -> &'n [T] {
 
 fn shadow(flag: &Flag) -> Option<Arc<str>> {
     if let Flag::Shadow(rule) = flag { Some(rule.clone()) } else { None }
-}
-
-/// In monitor mode, what the verdict would have been.
-fn decided(verdict: &Verdict) -> Decision {
-    let would_be =
-        verdict.flags.iter().find_map(|flag| if let Flag::Monitor(decision) = flag { Some(*decision) } else { None });
-    would_be.unwrap_or(verdict.decision)
 }
 
 /// Everything about a transaction that its label is counted by: few different ones, however many transactions.

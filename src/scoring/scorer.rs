@@ -329,8 +329,8 @@ impl Scorer {
         let fingerprint = Fingerprint::of(&transaction.processor, &transaction.card, &transaction.id);
         self.seen.amount_base_minor = amount_base_minor;
         let mut observed = self.observe(transaction);
-        (self.verdict.decision, self.verdict.score) = (decision, None);
-        self.settle(transaction, &mut observed);
+        self.verdict.score = None;
+        self.settle(transaction, Verdict::would_be_of(body, decision), &mut observed);
         let known = self.registry.known(fingerprint);
         self.registry.remember(known, transaction, amount_base_minor, &observed, &self.windows, body);
     }
@@ -343,7 +343,7 @@ impl Scorer {
         let probability = self.probability(transaction, tier);
         let ruled = self.evaluate(transaction, probability);
         self.decide(transaction, ruled, probability);
-        self.settle(transaction, &mut observed);
+        self.settle(transaction, self.verdict.would_be(), &mut observed);
         observed
     }
 
@@ -451,9 +451,9 @@ impl Scorer {
     }
 
     /// The windows learn the verdict, for the aggregates that test it.
-    fn settle(&mut self, transaction: &Transaction<'_>, observed: &mut Observed) {
+    fn settle(&mut self, transaction: &Transaction<'_>, decision: Decision, observed: &mut Observed) {
         let scope = scope(&self.release, &self.seen, transaction, None);
-        self.release.program.settle(&scope, self.verdict.decision, &mut self.memo, &mut self.settled);
+        self.release.program.settle(&scope, decision, &mut self.memo, &mut self.settled);
         self.windows.settle(&mut observed.places, &self.settled);
     }
 

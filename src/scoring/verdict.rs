@@ -150,6 +150,8 @@ pub struct Versions {
     pub config: String,
 }
 
+const MONITOR: &[u8] = b"\"monitor:";
+
 /// The answer to a transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
@@ -187,6 +189,23 @@ impl Default for Verdict {
 }
 
 impl Verdict {
+    /// What it would have been, where it is one of monitor mode: what windows and everything that is measured go by.
+    pub fn would_be(&self) -> Decision {
+        let monitored = |flag: &Flag| if let Flag::Monitor(decision) = flag { Some(*decision) } else { None };
+        self.flags.iter().find_map(monitored).unwrap_or(self.decision)
+    }
+
+    /// The same of a verdict's JSON.
+    pub fn would_be_of(body: &[u8], decision: Decision) -> Decision {
+        // Quotes inside texts are escaped, so that no text looks like a key.
+        let flags = memchr::memmem::rfind(body, b",\"flags\":[").map_or(&[][..], |at| &body[at..]);
+        let monitored = memchr::memmem::find(flags, MONITOR).and_then(|at| {
+            let name = flags[at + MONITOR.len()..].split(|byte| *byte == b'"').next()?;
+            Decision::from_name(std::str::from_utf8(name).ok()?)
+        });
+        monitored.unwrap_or(decision)
+    }
+
     /// Adds a reason whose text `write` appends.
     pub fn add_reason(
         &mut self,

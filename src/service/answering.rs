@@ -291,7 +291,7 @@ impl Answering {
         let arrived = *arrived;
         let route = self.subjects.route(Kind::Score, request.subject.as_bytes())?;
         let tier = self.tier(*deadline_ms, now, 0)?;
-        let is_measured = self.answered.is_multiple_of(STAGES_EVERY);
+        let is_measured = self.answered.is_multiple_of(STAGES_EVERY) || self.pace.is_tried(tier);
         self.answered += 1;
         let Self {
             scorer,
@@ -381,7 +381,7 @@ impl Answering {
     }
 
     /// The fullest tier that the time left has room for, with so many answers in the message beside its own.
-    fn tier(&self, deadline_ms: Option<i64>, now: Moment, beside: usize) -> Result<Tier, Refusal> {
+    fn tier(&mut self, deadline_ms: Option<i64>, now: Moment, beside: usize) -> Result<Tier, Refusal> {
         let Some(deadline_ms) = deadline_ms else { return Ok(Tier::Full) };
         // The deadline's own millisecond still counts.
         let left_ms = deadline_ms.saturating_sub(now.unix_ms).saturating_add(1);

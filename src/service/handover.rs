@@ -10,7 +10,7 @@ use crate::scoring::{
     release::Release,
     scorer::{Past, Retired, Scorer},
     transaction::ListChange,
-    verdict::{Decision, Flag, Tier, Verdict},
+    verdict::{Decision, Tier},
 };
 
 /// A transaction that was judged, with what was seen of it. It has no `Debug`: it holds card data.
@@ -94,10 +94,8 @@ impl Latest {
             return;
         }
         let oldest = if self.kept.len() < self.kept_max { self.spare.pop() } else { self.kept.pop_front() };
-        let Verdict { decision, tier, flags, .. } = scorer.verdict();
-        let would_be =
-            flags.iter().find_map(|flag| if let Flag::Monitor(decision) = flag { Some(*decision) } else { None });
-        let (decision, tier) = (would_be.unwrap_or(*decision), *tier);
+        let verdict = scorer.verdict();
+        let (decision, tier) = (verdict.would_be(), verdict.tier);
         let mut kept = match oldest {
             Some(kept) => Kept { tier, decision, release, ..kept },
             None => {

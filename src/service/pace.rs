@@ -18,6 +18,12 @@ const LONGEST_WEIGHT: f64 = 0.01;
 /// How many deviations above the mean are reckoned with.
 const DEVIATIONS: f64 = 4.0;
 
+/// A tier for which there was no time so often is tried once: what was measured may have been a cold start or a stall, and
+/// nothing measures a tier that is never given. Each time that it takes no less, it is tried half as often.
+const PATIENCE_MIN: u32 = 128;
+/// As rarely as that it is always tried.
+const PATIENCE_MAX: u32 = 1 << 16;
+
 /// What was measured of each tier.
 #[derive(Default)]
 pub struct Pace {
@@ -28,6 +34,22 @@ pub struct Pace {
 struct Measured {
     mean_s: f64,
     deviation_s: f64,
+    /// How often there was no time for it since it was last tried, and how often there may be none.
+    denied: u32,
+    patience: u32,
+    /// It is being tried, and is to be measured.
+    is_tried: bool,
+}
+
+impl Measured {
+    fn first(took_s: f64) -> Self {
+        Self { mean_s: took_s, deviation_s: took_s / 2.0, denied: 0, patience: PATIENCE_MIN, is_tried: false }
+    }
+
+    /// How long it takes at worst, together with others. They may take what they usually do.
+    fn needs_s(&self, answers: usize) -> f64 {
+        self.mean_s * answers as f64 + DEVIATIONS * self.deviation_s
+    }
 }
 
 impl Pace {
@@ -35,23 +57,42 @@ impl Pace {
     pub fn measure(&mut self, tier: Tier, took: Duration) {
         let took_s = took.as_secs_f64();
         let measured = &mut self.tiers[tier as usize];
-        let Some(Measured { mean_s, deviation_s }) = measured else {
-            *measured = Some(Measured { mean_s: took_s, deviation_s: took_s / 2.0 });
+        let Some(known) = measured else {
+            *measured = Some(Measured::first(took_s));
             return;
         };
-        *deviation_s += WEIGHT * ((took_s - *mean_s).abs() - *deviation_s);
-        *mean_s += WEIGHT * (took_s - *mean_s);
+        if std::mem::take(&mut known.is_tried) {
+            let now = Measured::first(took_s);
+            if now.needs_s(1) < known.needs_s(1) {
+                *known = now;
+                return;
+            }
+            known.patience = known.patience.saturating_mul(2).min(PATIENCE_MAX);
+        }
+        known.deviation_s += WEIGHT * ((took_s - known.mean_s).abs() - known.deviation_s);
+        known.mean_s += WEIGHT * (took_s - known.mean_s);
+    }
+
+    /// Whether a tier is being tried, so that it is to be measured.
+    pub fn is_tried(&self, tier: Tier) -> bool {
+        self.tiers[tier as usize].is_some_and(|measured| measured.is_tried)
     }
 
     /// The fullest tier for which there is time, when an answer leaves together with others; `None` for none. What was
-    /// never measured is tried.
-    pub fn tier(&self, left: Duration, answers: usize) -> Option<Tier> {
+    /// never measured is tried, and what there was no time for is tried again now and then.
+    pub fn tier(&mut self, left: Duration, answers: usize) -> Option<Tier> {
         let left_s = left.as_secs_f64();
         Tier::ALL.into_iter().find(|tier| {
-            self.tiers[*tier as usize].is_none_or(|Measured { mean_s, deviation_s }| {
-                // The others may take what they usually do; this one what it does at worst.
-                mean_s * answers as f64 + DEVIATIONS * deviation_s <= left_s
-            })
+            let Some(measured) = &mut self.tiers[*tier as usize] else { return true };
+            if measured.needs_s(answers) <= left_s {
+                return true;
+            }
+            measured.denied += 1;
+            if measured.denied < measured.patience {
+                return false;
+            }
+            (measured.denied, measured.is_tried) = (0, true);
+            true
         })
     }
 }
@@ -252,6 +293,37 @@ mod tests {
         for (left, answers, expected) in cases {
             assert_eq!(pace.tier(micros(left), answers), expected, "{left} µs for {answers}");
         }
+    }
+
+    /// How many of some requests with so much time left get the full tier, which takes as long as that.
+    fn full_of(pace: &mut Pace, requests: u32, left: Duration, takes: Duration) -> usize {
+        let full = (0..requests).filter(|_| {
+            let is_full = pace.tier(left, 1) == Some(Tier::Full);
+            if is_full {
+                pace.measure(Tier::Full, takes);
+            }
+            is_full
+        });
+        full.count()
+    }
+
+    #[test]
+    fn a_cold_start_and_a_stall_are_forgotten() {
+        let (micros, millis) = (Duration::from_micros, Duration::from_millis);
+        let mut pace = Pace::default();
+        for tier in [Tier::RulesOnly, Tier::StandIn] {
+            pace.measure(tier, micros(8));
+        }
+        pace.measure(Tier::Full, millis(5));
+        assert_eq!(full_of(&mut pace, 1_000, millis(2), micros(20)), 1_000 - 127);
+        pace.measure(Tier::Full, millis(250));
+        assert_eq!(full_of(&mut pace, 1_000, millis(10), micros(20)), 1_000 - 127);
+        // What takes too long is tried more and more rarely.
+        let mut pace = Pace::default();
+        for tier in [Tier::Full, Tier::RulesOnly] {
+            pace.measure(tier, millis(3));
+        }
+        assert_eq!(full_of(&mut pace, 10_000, millis(2), millis(3)), 6);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
         release::Release,
         scorer::{Output, Scorer},
         transaction::{Transaction, TransactionType},
-        verdict::{Decision, Flag, Verdict},
+        verdict::{Flag, Verdict},
     },
 };
 
@@ -119,7 +119,7 @@ fn replay(arguments: &BacktestArguments, mut sets: Vec<Set>) -> Result<Report, D
             match (output, judgement) {
                 _ if !inside => {}
                 (Output::Verdict { verdict, .. }, Some(judgement)) => {
-                    let decision = decided(verdict);
+                    let decision = verdict.would_be();
                     report.judge(place, &judgement, decision, fired(verdict), shadow(verdict));
                     decisions.push((decision, judgement));
                 }
@@ -148,15 +148,6 @@ fn judgement(row: &Row<'_>, base_minor: impl Fn(&Transaction<'_>) -> Option<i64>
     let transaction = row.transaction.as_ref().ok()?;
     (transaction.kind != TransactionType::Reversal)
         .then(|| Judgement { is_fraud: row.label, amount_minor: base_minor(transaction) })
-}
-
-/// In monitor mode, what the verdict would have been.
-fn decided(verdict: &Verdict) -> Decision {
-    let monitored = verdict.flags.iter().find_map(|flag| match flag {
-        Flag::Monitor(decision) => Some(*decision),
-        _ => None,
-    });
-    monitored.unwrap_or(verdict.decision)
 }
 
 fn fired(verdict: &Verdict) -> impl Iterator<Item = &str> {

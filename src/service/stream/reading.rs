@@ -119,8 +119,9 @@ impl Reader {
         setup::recent(&client)?;
         let confirmations = client.subscribe(format!("{}.*", self.inbox)).await.map_err(|error| broken(&error))?;
         let context = jetstream::new(client.clone());
-        let (transactions, verdicts) = setup::streams(&context, &self.config, &self.subjects).await?;
+        // Whoever asks has to know of it, whether there is a stream to read or not.
         tell_captured(&context, &self.subjects, &self.metrics).await?;
+        let (transactions, verdicts) = setup::streams(&context, &self.config, &self.subjects).await?;
         if self.ledger.is_doubtful(self.now_ms()) {
             if let (Some(verdicts), Some(oldest)) = (&verdicts, self.ledger.oldest()) {
                 let (stored, unconfirmed) = (setup::stored_since(verdicts, oldest.stored_ms).await?, self.ledger.len());
