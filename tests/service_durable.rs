@@ -85,11 +85,15 @@ async fn on_a_full_disk_it_refuses_until_there_is_room() {
     assert!(verdicts > 10, "{verdicts} verdicts");
     gavel.wait_log("the journal cannot be written");
     gavel.wait_metric("gavel_journal_failing", "", 1.0);
+    // Who balances load sends it elsewhere.
+    gavel.wait_metric("gavel_journal_refusing", "", 1.0);
+    assert_eq!(gavel.get("/readyz").map(|(status, _)| status), Some(503));
     let outcome = r#"{"id":"t-0","card":"c_1","time":1532513731000,"outcome":"declined"}"#.to_owned();
     assert_eq!(status(&ask(&client, "fraud.v1.outcome.p1.c_1", outcome).await), Some("503"));
 
     assert!(limit(gavel.pid(), "unlimited").unwrap().success());
     gavel.wait_log("the journal can be written again");
+    gavel.wait_ready();
     let (held, after) = (transaction(verdicts), transaction(verdicts + 1));
     let held = ask(&client, subject, held).await;
     let repeated = held.headers.as_ref().and_then(|headers| headers.get("Fraud-Duplicate"));

@@ -147,3 +147,25 @@ async fn a_model_file_is_swapped_at_one_place_and_a_damaged_one_changes_nothing(
     assert_eq!(versions, [first, version(&second)]);
     gavel.wait_metric("gavel_reload_failed", "", 0.0);
 }
+
+/// Whoever replaces a file may take it away first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_model_that_is_gone_serves_on_until_another_is_there() {
+    let broker = Broker::start();
+    let (first, second) =
+        (model_file("first", &[("amount", "amount", 0.0001)]), model_file("second", &[("amount", "amount", 0.0002)]));
+    let folder = Gavel::prepare("[guard]\nmax_deny_change = 1.0\n", &[]);
+    let models = folder.path().join("models");
+    fs::create_dir(&models).unwrap();
+    fs::write(models.join("first.model"), &first).unwrap();
+    let gavel = Gavel::spawn_in(folder, broker.url(), &[]);
+    gavel.wait_ready();
+    let client = broker.client().await;
+    fs::remove_file(models.join("first.model")).unwrap();
+    let line = gavel.wait_log("the model is gone from models/");
+    assert!(line.contains("to serve without one"), "{line}");
+    assert_eq!(verdict(&client, "a", 1_000).await["versions"]["model"].as_str(), Some(&*version(&first)));
+    put(&models.join("second.model"), &second);
+    gavel.wait_metric("gavel_reloads_total", "applied", 1.0);
+    assert_eq!(verdict(&client, "b", 1_000).await["versions"]["model"].as_str(), Some(&*version(&second)));
+}

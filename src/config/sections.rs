@@ -12,6 +12,7 @@ use super::{
     models, policy,
     problem::{ConfigErrors, Place, Problem},
     reader::{Given, Reader},
+    secret::Secret,
     segments,
     source::Sources,
     stream,
@@ -165,9 +166,17 @@ fn windows(reader: &mut Reader) -> WindowSettings {
 }
 
 fn nats(reader: &mut Reader) -> NatsConfig {
+    let servers = servers(reader);
+    let of_address = servers.iter().find_map(|server| server.username().zip(server.password()));
+    let authentication = match (authentication(reader), of_address) {
+        (Authentication::None, Some((user, password))) => {
+            Authentication::Password { user: unescaped(user), password: Secret::new(unescaped(password)) }
+        }
+        (authentication, _) => authentication,
+    };
     NatsConfig {
-        servers: servers(reader),
-        authentication: authentication(reader),
+        servers,
+        authentication,
         tls_ca: reader.path("nats.tls_ca"),
         tls_client: tls_client(reader),
         subscription_capacity: reader.count("nats.subscription_capacity", 65_536, 1..=16_777_216),
@@ -182,7 +191,8 @@ fn servers(reader: &mut Reader) -> Vec<ServerAddr> {
     let parse = |text: &str| -> Option<Vec<ServerAddr>> {
         let server = |text: &str| {
             let server = ServerAddr::from_str(text.trim()).ok()?;
-            (SCHEMES.contains(&server.scheme()) && !server.host().is_empty()).then_some(server)
+            let is_whole = server.username().is_some() == server.password().is_some();
+            (SCHEMES.contains(&server.scheme()) && !server.host().is_empty() && is_whole).then_some(server)
         };
         text.split(',').map(server).collect()
     };
@@ -194,6 +204,23 @@ fn servers(reader: &mut Reader) -> Vec<ServerAddr> {
         reader.refuse(&given, format!("a server such as `{DEFAULT}`, or several with commas between"));
         Vec::new()
     })
+}
+
+/// A part of an address with what it escapes by `%` and two digits.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        if let Some(byte) = escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn authentication(reader: &mut Reader) -> Authentication {

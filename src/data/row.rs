@@ -14,7 +14,7 @@ use crate::scoring::{
     refusal::{Refusal, RefusalClass},
     time::Timestamp,
     transaction::Transaction,
-    wire::{Raw, RawTransaction, Route, check_transaction, is_token},
+    wire::{Raw, RawTransaction, Route, check_transaction, is_card_number, is_token},
 };
 
 /// The processor of a row that names none.
@@ -243,6 +243,9 @@ fn read_processor(raw: Raw<'_>) -> Result<Option<Cow<'_, str>>, Refusal> {
     match raw {
         Raw::Absent | Raw::Null => Ok(None),
         Raw::Text(text) if text.is_empty() => Ok(None),
+        Raw::Text(text) if is_card_number(&text) => {
+            Err(Refusal::invalid("processor", "processor is a raw card number, expected a name"))
+        }
         Raw::Text(text) if is_token(&text) => Ok(Some(text)),
         other => {
             let found = if matches!(other, Raw::Text(_)) { "a text with other characters" } else { other.found() };

@@ -405,9 +405,10 @@ impl Answering {
             Kind::Label => {
                 let label = decode_label(&request.payload, self.subjects.route(kind, subject)?)?;
                 not_ahead(label.time, self.skew_ms, now)?;
+                // Live quality remembers for longer than answers do.
+                self.notebook.label(&label);
                 applied(self.scorer.apply(Input::Label(&label)))?;
                 self.keeper.label(&label);
-                self.notebook.label(&label);
             }
             _ => {
                 let change = decode_list_change(&request.payload, self.subjects.list(subject))?;

@@ -358,6 +358,7 @@ impl Keeper {
         let stats = journal.stats();
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         metrics.journal_failing.set(journal.is_failing().into());
+        metrics.journal_refusing.set(journal.is_refusing().into());
         metrics.journal_records.inc_by(stats.records.saturating_sub(metrics.journal_records.get()));
         metrics.journal_bytes.inc_by(stats.bytes.saturating_sub(metrics.journal_bytes.get()));
         metrics.journal_syncs.inc_by(stats.syncs.saturating_sub(metrics.journal_syncs.get()));

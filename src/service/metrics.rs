@@ -115,6 +115,8 @@ pub struct Metrics {
     pub complaints: IntCounter,
     /// Whether the journal cannot be written.
     pub journal_failing: IntGauge,
+    /// Whether requests are refused for that.
+    pub journal_refusing: IntGauge,
     /// Writes and syncs of the journal that failed.
     pub journal_failures: IntCounter,
     /// Inputs written to the journal.
@@ -290,6 +292,8 @@ impl Metrics {
                 "Other complaints of the broker, such as a missing permission.",
             )?,
             journal_failing: made.gauge("gavel_journal_failing", "Whether the journal cannot be written.")?,
+            journal_refusing: made
+                .gauge("gavel_journal_refusing", "Whether requests are refused because the journal cannot be written.")?,
             journal_failures: made
                 .counter("gavel_journal_failures_total", "Writes and syncs of the journal that failed.")?,
             journal_records: made.counter("gavel_journal_records_total", "Inputs written to the journal.")?,
@@ -364,9 +368,9 @@ impl Metrics {
         self.ready.set(ready.into());
     }
 
-    /// Whether requests are served, and messages of the stream too if there is one.
+    /// Whether requests are served and not refused for want of a journal, and it is known whether there is a stream.
     pub fn is_ready(&self) -> bool {
-        self.ready.get() == 1 && !self.stream.is_awaited()
+        self.ready.get() == 1 && self.journal_refusing.get() == 0 && !self.stream.is_awaited()
     }
 
     /// Names the versions that serve from now on.
@@ -555,7 +559,9 @@ const fn flag_label(flag: &Flag) -> &'static str {
         Flag::UnknownParent => "unknown_parent",
         Flag::WindowFilling => "window_filling",
         Flag::Shadow(_) => "shadow",
-        Flag::Monitor(_) => "monitor",
+        Flag::Monitor(Decision::Approve) => "monitor:approve",
+        Flag::Monitor(Decision::Deny) => "monitor:deny",
+        Flag::Monitor(Decision::Review) => "monitor:review",
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     scoring::{
         refusal::Refusal,
         verdict::Decision,
-        wire::{Route, is_token},
+        wire::{Route, is_card_number, is_token},
     },
 };
 
@@ -140,7 +140,8 @@ impl Subjects {
     /// Where is told that a message of the stream could not be scored. Whoever has no token for a name is `unknown`.
     pub fn refused(&self, subject: &str) -> Subject {
         let processor = after(&self.roots.txn, subject.as_bytes()).split('.').next();
-        let processor = processor.filter(|processor| is_token(processor)).unwrap_or("unknown");
+        let is_name = |processor: &&str| is_token(processor) && !is_card_number(processor);
+        let processor = processor.filter(is_name).unwrap_or("unknown");
         Subject::from([self.roots.refused.as_str(), ".", processor].concat())
     }
 
@@ -184,6 +185,10 @@ fn route<'s>(processor: &'s str, card: Option<&'s str>) -> Result<Route<'s>, Ref
         let message = "the subject's processor is no token, expected 1 to 64 of letters, digits, `_` and `-`";
         return Err(Refusal::invalid("processor", message));
     }
+    if is_card_number(processor) {
+        let message = "the subject's processor is a raw card number, expected a name; the card's token comes after it";
+        return Err(Refusal::invalid("processor", message));
+    }
     Ok(Route { processor, card })
 }
 
@@ -222,6 +227,7 @@ mod tests {
             ("fraud.v1.txn.p.c.other", "invalid_subject", "fraud.v1.refused.p"),
             ("fraud.v1.txn.p.c.label.x", "invalid_subject", "fraud.v1.refused.p"),
             ("fraud.v1.txn.p\u{e9}.c", "invalid_processor", "fraud.v1.refused.unknown"),
+            ("fraud.v1.txn.4111111111111111.p", "invalid_processor", "fraud.v1.refused.unknown"),
         ];
         for (subject, expected, refused) in cases {
             let found = match subjects.stream_route(subject.as_bytes()) {

@@ -145,10 +145,13 @@ fn read_lines(bytes: &[u8], problems: &mut Vec<LineProblem>, mut each: impl FnMu
     let mut last_line = 1;
     // Reading from memory into records of any length cannot fail.
     while let Ok(true) = reader.read_byte_record(&mut record) {
-        let (line, offset) = record.position().map_or((1, 0), |position| (position.line(), position.byte() as usize));
-        last_line = line;
+        let offset = record.position().map_or(0, |position| position.byte() as usize);
         let raw = bytes.get(offset..reader.position().byte() as usize).unwrap_or_default();
-        let Err(trouble) = read_record(&record, raw, &mut each) else { continue };
+        // The reader leaves the second half of a line's end, and blank lines, to the next record.
+        let blank = raw.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+        let Err(trouble) = read_record(&record, &raw[blank..], &mut each) else { continue };
+        let line = memchr::memchr_iter(b'\n', &bytes[..offset + blank]).count() as u64 + 1;
+        last_line = line;
         if problems.len() < PROBLEMS_MAX {
             problems.push(LineProblem { line, code: trouble.code, message: trouble.message, hint: trouble.hint });
         } else {

@@ -197,6 +197,9 @@ fn bad_lines_are_told_by_line() {
         assert_eq!(file.len(), 1, "{line}");
     }
     let mut problems = Vec::new();
+    ListFile::parse(b"\xef\xbb\xbfok_1\r\n\r\nok_2\r\n# no\r\nc_1,soon\r\n\n\r\nc_2,soon", &mut problems);
+    assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [4, 5, 8]);
+    let mut problems = Vec::new();
     let closed = "\"a\"\"b\",,\"it, was \"\"closed\"\"\"\nc,,5\" wide\n\"d\"";
     assert_eq!((ListFile::parse(closed.as_bytes(), &mut problems).len(), problems.len()), (3, 0));
     ListFile::parse(b"ok\nc\xff\n", &mut problems);

@@ -160,9 +160,9 @@ impl Answering {
         } else {
             let label = decode_label(payload, route)?;
             not_ahead(label.time, self.skew_ms, now)?;
+            self.notebook.label(&label);
             applied(self.scorer.apply(Input::Label(&label)))?;
             self.keeper.label(&label);
-            self.notebook.label(&label);
         }
         self.tally.applied(&self.metrics, kind.name());
         Ok((0, Settlement::Applied))

@@ -274,6 +274,7 @@ impl Follower {
         let reading = Reading {
             flags: self.flags.clone(),
             config: self.serving.config.clone(),
+            has_model: self.serving.versions.model.is_some(),
             lists: self.serving.lists.clone(),
             seen: self.seen.clone(),
             places: self.places.clone(),

@@ -7,7 +7,7 @@ use super::{
     watch::{Places, Stamp},
 };
 use crate::{
-    config::{Config, FILE_NAME, Flags},
+    config::{Config, FILE_NAME, Flags, ModelChoice},
     files::SeenFiles,
     loading::{LoadError, Loaded, Sources, model_folder},
     scoring::{release::Release, rules::KnownLists},
@@ -21,6 +21,7 @@ pub(super) struct Reading {
     pub(super) flags: Flags,
     /// What serves.
     pub(super) config: Config,
+    pub(super) has_model: bool,
     pub(super) lists: KnownLists,
     /// How the files of lists looked when they were read last.
     pub(super) seen: SeenFiles,
@@ -126,6 +127,13 @@ impl Reading {
                 return Err(Problem { restart, message, diagnostics: error.render(false) });
             }
         };
+        // Whoever replaces the file takes it away first; who wants none says so.
+        if self.has_model && release.model.is_none() && left_out.is_none() && config.model == ModelChoice::Shipped {
+            let message = "the model is gone from models/";
+            let diagnostics =
+                "error: there is no model in models/; to serve without one, set `[model] file = \"none\"`";
+            return Err(Problem { restart, message, diagnostics: diagnostics.to_owned() });
+        }
         let notes = left_out.map(|error| format!("note: {error}; it is left out, so rules alone decide"));
         let diagnostics: Vec<String> = warnings.iter().map(|warning| warning.render(false)).chain(notes).collect();
         let serving = Serving::new(&config, &release);

@@ -53,6 +53,9 @@ impl ReadingError {
     }
 }
 
+/// Reading that has gone on for so long begins anew without a pause.
+const READS_WELL: Duration = Duration::from_secs(10);
+
 /// A stream that is not there is looked for this often.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -80,8 +83,8 @@ pub struct Reader {
     stamps: Option<Stamps>,
     /// Whether it has ever read.
     has_read: bool,
-    /// Whether it has read since it last began.
-    is_reading: bool,
+    /// Since when it has been reading, if it has since it last began.
+    reading_since: Option<Instant>,
     started: Instant,
 }
 
@@ -111,7 +114,7 @@ impl Reader {
             done_record: 0,
             stamps: (config.stream.path == StreamPath::Sought).then_some(stamps),
             has_read: false,
-            is_reading: false,
+            reading_since: None,
             started: Instant::now(),
         }
     }
@@ -128,7 +131,8 @@ impl Reader {
         loop {
             let Err(error) = Box::pin(self.read()).await else { return };
             self.metrics.stream.reading.set(0);
-            if std::mem::take(&mut self.is_reading) {
+            // What breaks off at once is no better than what does not begin.
+            if self.reading_since.take().is_some_and(|since| since.elapsed() >= READS_WELL) {
                 (attempt, told) = (1, String::new());
             }
             if !matches!(error, ReadingError::Broker(_)) {

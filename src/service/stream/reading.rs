@@ -6,12 +6,20 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_nats::{
     Client, Event, Message, Subscriber, jetstream,
-    jetstream::{Context, consumer::PullConsumer, message::AckKind, stream},
+    jetstream::{
+        Context,
+        consumer::{
+            PullConsumer,
+            pull::{MessagesError, MessagesErrorKind},
+        },
+        message::AckKind,
+        stream,
+    },
     message::OutboundMessage,
 };
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -194,7 +202,7 @@ impl Reader {
     }
 
     async fn work(&mut self, mut line: Line) -> Result<(), ReadingError> {
-        (self.has_read, self.is_reading) = (true, true);
+        (self.has_read, self.reading_since) = (true, Some(Instant::now()));
         self.metrics.stream.reading.set(1);
         self.metrics.stream.set_awaited(false);
         let mut ticker = interval(TICK);
@@ -246,7 +254,7 @@ impl Reader {
                 }
                 message = line.messages.next(), if line.next.is_none() && has_room => {
                     let message = message.ok_or_else(|| ReadingError::Broken("the consumer is gone".into()))?;
-                    let message = message.map_err(|error| ReadingError::Broken(error.to_string()))?;
+                    let message = message.map_err(|error| self.broke_off(&error))?;
                     self.take(&mut line, message)?;
                 }
                 _ = ticker.tick() => {
@@ -274,6 +282,16 @@ impl Reader {
             }
             self.metrics.stream.in_flight.set(i64::try_from(self.ledger.len()).unwrap_or(i64::MAX));
         }
+    }
+
+    fn broke_off(&self, error: &MessagesError) -> ReadingError {
+        ReadingError::Broken(match error.kind() {
+            MessagesErrorKind::ConsumerDeleted => format!(
+                "the consumer {} was deleted: does another service read with it? Give each its own with [stream] consumer",
+                self.config.consumer
+            ),
+            _ => error.to_string(),
+        })
     }
 
     /// Notes a message that is to be handed over. One that comes again is only to be acknowledged elsewhere.

@@ -145,7 +145,9 @@ fn age(ms: i64) -> Duration {
 /// The stream that captures what is wanted first of all, whatever it is called; made where there is none.
 async fn ensured(context: &Context, config: &StreamConfig, wanted: stream::Config) -> Result<Stream, SetupError> {
     let subject = wanted.subjects.first().cloned().unwrap_or_default();
-    let name = capturing(context, &subject).await?.unwrap_or_else(|| wanted.name.clone());
+    let capturing = capturing(context, &subject).await?;
+    let is_taken = capturing.is_none();
+    let name = capturing.unwrap_or_else(|| wanted.name.clone());
     let found = match context.get_stream(&name).await {
         Ok(found) => found,
         Err(error) => match error.kind() {
@@ -173,7 +175,10 @@ async fn ensured(context: &Context, config: &StreamConfig, wanted: stream::Confi
     if name != wanted.name {
         tracing::info!(stream = name, subject, configured = wanted.name, "the stream has another name");
     }
-    let (wrong, other) = differences(&wanted, &found.cached_info().config);
+    let (mut wrong, other) = differences(&wanted, &found.cached_info().config);
+    if is_taken && !wrong.is_empty() {
+        wrong.push("it is of somebody else: give this service's another name with [stream] name and verdicts".into());
+    }
     if !wrong.is_empty() {
         let message = format!("stream {name} is not as configured: {}", [wrong, other].concat().join("; "));
         return Err(SetupError::Mismatch(message));
@@ -215,6 +220,7 @@ fn differences(wanted: &stream::Config, found: &stream::Config) -> (Vec<String>,
         subjects.sort();
         subjects.join(", ")
     };
+    let discard = |config: &stream::Config| format!("{:?}", config.discard);
     let given = |is_there: bool| if is_there { "set" } else { "none" }.to_owned();
     // Which message goes when a stream is full matters where it can be full.
     let is_bounded = found.max_bytes > 0 || found.max_messages > 0;
@@ -229,7 +235,7 @@ fn differences(wanted: &stream::Config, found: &stream::Config) -> (Vec<String>,
         ("retention", format!("{:?}", found.retention), format!("{:?}", wanted.retention), true),
         ("storage", format!("{:?}", found.storage), format!("{:?}", wanted.storage), is_kept_less),
         ("replicas", found.num_replicas.to_string(), wanted.num_replicas.to_string(), is_kept_less),
-        ("discard", format!("{:?}", found.discard), format!("{:?}", wanted.discard), is_bounded),
+        ("discard", discard(found), discard(if is_bounded { wanted } else { found }), true),
         ("max_age", age(found.max_age), age(wanted.max_age), false),
         ("max_bytes", count(found.max_bytes), count(wanted.max_bytes), false),
         ("max_msgs", count(found.max_messages), count(-1), false),
