@@ -4,7 +4,8 @@ mod support;
 
 use std::{
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
+    net::TcpStream,
     process::{Child, Command, Stdio},
 };
 
@@ -101,4 +102,24 @@ async fn a_real_prometheus_scrapes_them() {
             text.contains(&format!("\"{expected}\"]")).then_some(())
         });
     }
+}
+
+/// Whoever holds connections open must not keep others out for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn connections_that_say_nothing_are_closed() {
+    let broker = Broker::start();
+    let gavel = Gavel::start(&broker);
+    let address = gavel.http().expect("it has said where").trim_start_matches("http://").to_owned();
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(&address).expect("the port is open");
+        stream.write_all(b"GET /metr").expect("written");
+        silent.push(stream);
+    }
+    let files = fs::read_dir(format!("/proc/{}/fd", gavel.pid())).expect("Linux").count();
+    assert!(files < 64 + 40, "{files} files are open");
+    assert_eq!(gavel.get("/healthz").map(|(status, _)| status), Some(200));
+    let mut byte = [0];
+    silent[0].set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("set");
+    assert_eq!(silent[0].read(&mut byte).ok(), Some(0), "it is closed");
 }

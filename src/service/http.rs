@@ -11,7 +11,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use super::metrics::Metrics;
+use super::{callers::Callers, metrics::Metrics};
 
 /// Serves `/metrics`, `/healthz` and `/readyz` until `ended`.
 pub async fn serve(
@@ -24,7 +24,7 @@ pub async fn serve(
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .with_state(metrics);
-    axum::serve(listener, router).with_graceful_shutdown(ended).await
+    axum::serve(Callers::of(listener), router).with_graceful_shutdown(ended).await
 }
 
 async fn render(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
@@ -41,6 +41,6 @@ async fn readiness(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
     if metrics.is_ready() {
         (StatusCode::OK, "ready\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: no broker, or still reading the journal\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: no broker, no disk for the journal, or still reading it\n")
     }
 }

@@ -27,6 +27,7 @@ pub mod upkeep;
 pub mod worker;
 pub mod stream;
 pub mod reload;
+mod callers;
 pub mod http;
 pub mod client;
 pub mod logging;
