@@ -331,6 +331,25 @@ async fn a_stream_of_another_name_is_read() {
     assert!(context.get_stream("FRAUD-TXN").await.is_err() && context.get_stream("FRAUD-VERDICTS").await.is_err());
 }
 
+/// One scorer for each partition, told apart by the root of its subjects alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_have_streams_of_their_own() {
+    let store = tempfile::tempdir().unwrap();
+    let broker = Broker::start_jetstream(store.path(), "", 0);
+    let client = broker.client().await;
+    let context = jetstream::new(client.clone());
+    let gavels =
+        [1, 2].map(|number| Gavel::start_with(broker.url(), &format!("[nats]\nroot = \"fraud.p.{number}\"\n"), &[]));
+    for (number, gavel) in (1..).zip(&gavels) {
+        gavel.wait_ready();
+        gavel.wait_metric("gavel_stream_reading", "", 1.0);
+        put(&context, &format!("fraud.p.{number}.txn.p1.c_1"), transaction(&format!("t-{number}"), 1)).await;
+        until_acknowledged(&context.get_stream(&format!("FRAUD-P-{number}-TXN")).await.unwrap(), 1).await;
+        let kept = stored(&client, &format!("FRAUD-P-{number}-VERDICTS")).await;
+        assert_eq!(kept[0].1, format!("p1/c_1/t-{number}"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_jetstream_requests_are_served() {
     let broker = Broker::start();

@@ -52,6 +52,7 @@ fn read_all(reader: &mut Reader) -> Config {
     let rates = rates(reader, base);
     let segments = segments::read(reader, &rates);
     let policy = Policy { segments, ..policy::read(reader, &rates) };
+    let subjects = subjects(reader);
     Config {
         settings: Settings { schema: attributes(reader), windows: windows(reader), policy, rates },
         skew_ms: reader.duration_ms("windows.skew", MINUTE_MS, 0..=DAY_MS),
@@ -60,8 +61,8 @@ fn read_all(reader: &mut Reader) -> Config {
         challengers: models::challengers(reader),
         quality: models::quality(reader),
         nats: nats(reader),
-        subjects: subjects(reader),
-        stream: stream::read(reader),
+        stream: stream::read(reader, &subjects),
+        subjects,
         scoring: scoring(reader),
         http: http(reader),
         durability: durability(reader),
