@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::scoring::{
     field::Field,
-    wire::{Raw, RawObject, RawTransaction, read_entries},
+    wire::{Raw, RawTransaction, read_entries},
 };
 
 /// A row before any check.
@@ -15,7 +15,6 @@ pub(super) struct RawRow<'a> {
     pub(super) processor: Raw<'a>,
     pub(super) label: Raw<'a>,
     pub(super) label_time: Raw<'a>,
-    pub(super) attributes_seen: bool,
 }
 
 /// What a key of a row stands for.
@@ -47,13 +46,7 @@ impl Key {
 
 impl<'a> RawRow<'a> {
     fn new() -> Self {
-        Self {
-            transaction: RawTransaction::new(),
-            processor: Raw::Absent,
-            label: Raw::Absent,
-            label_time: Raw::Absent,
-            attributes_seen: false,
-        }
+        Self { transaction: RawTransaction::new(), processor: Raw::Absent, label: Raw::Absent, label_time: Raw::Absent }
     }
 
     /// A row of good JSON with a text or a number that nothing can hold, which spoils one field. `None` if it is not
@@ -62,7 +55,7 @@ impl<'a> RawRow<'a> {
         let mut row = Self::new();
         for (name, value) in read_entries(text)? {
             match Key::of(&name) {
-                Key::Attributes => row.set_attributes(value.object()),
+                Key::Attributes => row.transaction.set_attributes(value.object()),
                 key => row.set(key, value.raw()),
             }
         }
@@ -78,20 +71,6 @@ impl<'a> RawRow<'a> {
             Key::Label => self.label = value,
             Key::LabelTime => self.label_time = value,
             Key::Attributes | Key::Unknown => self.transaction.unknown_fields += 1,
-        }
-    }
-
-    /// Sets all attributes; a second time makes them malformed.
-    fn set_attributes(&mut self, attributes: RawObject<'a>) {
-        let again = std::mem::replace(&mut self.attributes_seen, true);
-        match attributes {
-            RawObject::Fields(attributes) if !again => {
-                for (name, value) in attributes {
-                    self.transaction.set_attribute(name, value);
-                }
-            }
-            RawObject::Null if !again => {}
-            _ => self.transaction.attributes_malformed = true,
         }
     }
 }
@@ -128,7 +107,7 @@ impl<'de> Deserialize<'de> for RawRow<'de> {
                 let mut row = RawRow::new();
                 while let Some(key) = entries.next_key()? {
                     match key {
-                        Key::Attributes => row.set_attributes(entries.next_value()?),
+                        Key::Attributes => row.transaction.set_attributes(entries.next_value()?),
                         Key::Unknown => {
                             entries.next_value::<IgnoredAny>()?;
                             row.transaction.unknown_fields += 1;

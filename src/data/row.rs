@@ -173,7 +173,7 @@ fn from_columns<'r>(line: u64, fields: &FieldTexts<'r>, schema: &AttributeSchema
             Column::Ignored => {}
         }
     }
-    checked(line, RawRow { transaction: raw, processor, label, label_time, attributes_seen: false }, schema, notes)
+    checked(line, RawRow { transaction: raw, processor, label, label_time }, schema, notes)
 }
 
 fn from_json<'r>(line: u64, text: &'r [u8], schema: &AttributeSchema, notes: &mut Notes) -> Row<'r> {
@@ -192,7 +192,7 @@ fn from_json<'r>(line: u64, text: &'r [u8], schema: &AttributeSchema, notes: &mu
 }
 
 fn checked<'r>(line: u64, raw: RawRow<'r>, schema: &AttributeSchema, notes: &mut Notes) -> Row<'r> {
-    let RawRow { transaction, processor, label, label_time, .. } = raw;
+    let RawRow { transaction, processor, label, label_time } = raw;
     let label = read_label(&label).unwrap_or_else(|()| {
         notes.unreadable_labels += 1;
         None

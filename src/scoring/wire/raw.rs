@@ -125,11 +125,14 @@ impl<'a> RawTransaction<'a> {
         self.fields[field.index()].put(value);
     }
 
-    /// Sets all attributes; a second time makes them malformed.
-    pub(super) fn set_attributes(&mut self, attributes: RawObject<'a>) {
+    /// Sets all attributes, beside those that were set one by one; a second time makes them malformed.
+    pub fn set_attributes(&mut self, attributes: RawObject<'a>) {
         let again = std::mem::replace(&mut self.attributes_seen, true);
         match attributes {
-            RawObject::Fields(attributes) if !again => self.attributes = attributes,
+            RawObject::Fields(attributes) if !again && self.attributes.is_empty() => self.attributes = attributes,
+            RawObject::Fields(attributes) if !again => {
+                attributes.into_iter().for_each(|(name, value)| self.set_attribute(name, value));
+            }
             RawObject::Null if !again => {}
             _ => self.attributes_malformed = true,
         }
