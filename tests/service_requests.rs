@@ -139,6 +139,38 @@ async fn a_batch_gets_its_answers_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_a_batch_has_no_room_for_is_refused_in_its_place_and_counts_once() {
+    let broker = Broker::start_with("max_payload: 8192\n", 0);
+    let gavel = Gavel::start(&broker);
+    let client = broker.client().await;
+    let batch = |ids: &[usize]| {
+        let elements: Vec<String> = ids.iter().map(|id| transaction(&format!("t-{id}"))).collect();
+        format!("[{}]", elements.join(","))
+    };
+    let mut wanted: Vec<usize> = (0..40).collect();
+    let mut told = Vec::new();
+    while !wanted.is_empty() {
+        let answer = ask(&client, "fraud.v1.batch.p1", &batch(&wanted)).await;
+        let answers: Vec<serde_json::Value> = serde_json::from_slice(&answer.payload).unwrap();
+        assert_eq!(answers.len(), wanted.len());
+        let (verdicts, refusals): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer["error"].is_null());
+        assert!(!verdicts.is_empty() && answers.starts_with(&verdicts.iter().copied().cloned().collect::<Vec<_>>()));
+        assert!(refusals.iter().all(|answer| answer["error"]["code"] == "answer_too_large"));
+        let read = |answer: &&serde_json::Value| answer["id"].as_str().unwrap().to_owned();
+        told.extend(verdicts.iter().map(read));
+        wanted.drain(..verdicts.len());
+        // The first without room was scored; those behind it were not.
+        let scored = told.len() + usize::from(!wanted.is_empty());
+        gavel.wait_metric("gavel_verdicts_total", "approve", scored as f64);
+    }
+    assert_eq!(told, (0..40).map(|id| format!("t-{id}")).collect::<Vec<_>>());
+    // Where not even forty refusals fit the whole batch is refused and counts for nothing.
+    let empty = format!("[{}]", vec!["{}"; 60].join(","));
+    let answer = ask(&client, "fraud.v1.batch.p1", &empty).await;
+    assert_eq!(header(&answer, "Nats-Service-Error-Code"), Some("413"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn tools_find_the_service() {
     let broker = Broker::start();
     let _gavel = Gavel::start(&broker);

@@ -14,7 +14,7 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue, Message, message::OutboundM
 use bytes::Bytes;
 
 use super::{
-    batch,
+    batch::{self, Answers},
     copies::Slicer,
     discovery::Discovery,
     handover::{Ask, Latest, Notice, Swapped},
@@ -336,48 +336,36 @@ impl Answering {
         let arrived = *arrived;
         let route = self.subjects.route(Kind::Batch, request.subject.as_bytes())?;
         let elements = batch::split(&request.payload)?;
+        let room = self.payload_max_bytes.saturating_sub(HEADERS_RESERVE_BYTES);
+        let mut answers = Answers::begin(std::mem::take(&mut self.voice.body), elements.len(), room)?;
         let tier = self.tier(*deadline_ms, now, elements.len())?;
-        let mut body = std::mem::take(&mut self.voice.body);
-        body.clear();
-        body.push(b'[');
         let Self {
             scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, notebook, slicer, ..
         } = self;
         let is_identifying = self.is_identifying;
-        for (place, element) in elements.into_iter().enumerate() {
-            if place > 0 {
-                body.push(b',');
-            }
+        for element in elements {
             let mut core =
                 Core { scorer, keeper, subjects, metrics, tally, notebook, skew_ms: *skew_ms, is_identifying };
-            let answered = match core.decode(element, route, now) {
-                Ok(transaction) => core.apply(&transaction, tier, voice).map(|answer| {
-                    out.append_one(stamped(answer.copy, slicer));
-                    body.extend_from_slice(&answer.body);
-                    if !answer.is_repeated {
-                        latest.keep(element, route.processor, *releases, core.scorer);
-                    }
-                }),
-                Err(refusal) => Err(refusal),
+            let mut answer = || {
+                let transaction = core.decode(element, route, now)?;
+                let answer = core.apply(&transaction, tier, voice)?;
+                out.append_one(stamped(answer.copy, slicer));
+                if !answer.is_repeated {
+                    latest.keep(element, route.processor, *releases, core.scorer);
+                }
+                Ok(answer.body)
             };
-            if let Err(refusal) = answered {
-                refusal.encode(&mut body);
+            let answered = if answers.has_room() { answer() } else { Err(batch::answer_too_large()) };
+            if let Some(refusal) = answers.push(answered) {
                 tally.refusal(metrics, &refusal);
             }
         }
-        body.push(b']');
+        let body = answers.finish();
         let done = Instant::now();
-        let fits = body.len() + HEADERS_RESERVE_BYTES <= self.payload_max_bytes;
-        if fits {
-            reply(received, Bytes::copy_from_slice(&body), false, done - arrived, out);
-            self.tally.latency(done - arrived);
-        }
+        reply(received, Bytes::copy_from_slice(&body), false, done - arrived, out);
+        self.tally.latency(done - arrived);
         self.voice.body = body;
-        if fits {
-            return Ok(done);
-        }
-        let message = "the answer is larger than the server takes; send the same transactions in smaller batches";
-        Err(Refusal::of(RefusalClass::TooLarge, "answer_too_large", message))
+        Ok(done)
     }
 
     /// The fullest tier that the time left has room for, with so many answers in the message beside its own.
