@@ -17,6 +17,7 @@ use rustc_hash::FxBuildHasher;
 use self::store::Store;
 use super::{
     money::{Country, Rates},
+    network::cut,
     refusal::{Refusal, RefusalClass},
     time::Timestamp,
     transaction::ListChange,
@@ -440,21 +441,7 @@ impl NetworkText {
     /// Holds the address, or the network of this many leading bits that it is in.
     fn put(&mut self, ip: IpAddr, prefix: Option<u8>) {
         self.length = 0;
-        let network = match (ip, prefix) {
-            (_, None) => ip,
-            (IpAddr::V4(ip), Some(prefix)) => {
-                let host_bits = 32_u32.saturating_sub(prefix.into());
-                IpAddr::V4(
-                    (ip.to_bits().checked_shr(host_bits).unwrap_or(0).checked_shl(host_bits).unwrap_or(0)).into(),
-                )
-            }
-            (IpAddr::V6(ip), Some(prefix)) => {
-                let host_bits = 128_u32.saturating_sub(prefix.into());
-                IpAddr::V6(
-                    (ip.to_bits().checked_shr(host_bits).unwrap_or(0).checked_shl(host_bits).unwrap_or(0)).into(),
-                )
-            }
-        };
+        let network = prefix.map_or(ip, |prefix| cut(ip, prefix));
         match network {
             IpAddr::V4(ip) => {
                 for (place, octet) in ip.octets().into_iter().enumerate() {

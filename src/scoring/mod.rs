@@ -11,6 +11,7 @@ pub mod refusal;
 pub mod verdict;
 pub mod transaction;
 pub mod wire;
+mod network;
 pub mod plan;
 pub mod settings;
 pub mod lists;

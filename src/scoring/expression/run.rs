@@ -8,12 +8,13 @@ use super::{
     node::{Address, Bool, BoolId, Integer, IntegerId, Lookup, Nodes, Real, RealId, Text, TextId},
     scope::Scope,
     syntax::Comparison,
-    typed::{Calendar, subnet},
+    typed::Calendar,
 };
 use crate::scoring::{
     field::{Field, Value},
     lists::{TableId, TableValue},
     money::Currency,
+    network::subnet,
     plan::{AggregateId, AggregateValue, OutcomeState},
     time::{DAY_MS, HOUR_MS, MINUTE_MS},
     verdict::Decision,

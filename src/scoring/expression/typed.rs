@@ -7,6 +7,7 @@ use crate::scoring::{
     field::{Field, FieldType},
     lists::{ListId, TableId, TableType},
     money::{Country, Currency},
+    network::cut,
     plan::{Function, Key, OutcomeState},
     verdict::Decision,
 };
@@ -271,29 +272,6 @@ impl Network {
     pub(super) fn contains(self, address: IpAddr) -> bool {
         let address = if self.address.is_ipv4() { address.to_canonical() } else { address };
         self.address.is_ipv4() == address.is_ipv4() && cut(address, self.prefix) == self.address
-    }
-}
-
-/// An address with all but its first bits cleared.
-pub(super) fn cut(address: IpAddr, prefix: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix.into())).unwrap_or_default();
-            IpAddr::V4((v4.to_bits() & mask).into())
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix.into())).unwrap_or_default();
-            IpAddr::V6((v6.to_bits() & mask).into())
-        }
-    }
-}
-
-/// The network of an address as `subnet` has it. A prefix up to 32 is meant for IPv4 and is doubled for IPv6, where a
-/// subscriber has what is a single address there: a /64, of a site's /48 (RFC 6177).
-pub(super) fn subnet(address: IpAddr, prefix: u8) -> IpAddr {
-    match address {
-        IpAddr::V6(_) if prefix <= 32 => cut(address, prefix * 2),
-        _ => cut(address, prefix),
     }
 }
 

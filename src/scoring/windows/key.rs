@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 use crate::scoring::{
     field::{Field, Value},
+    network::subnet,
     plan::{KEY_PARTS_MAX, KeyPart},
     transaction::Transaction,
 };
@@ -72,7 +73,7 @@ impl Parts {
                 let seed = if field.is_shared_by_processors() { 0 } else { scope };
                 Some(print_of(transaction.value(field, amount_base_minor)?, seed))
             }
-            KeyPart::Subnet(bits) => Some(print_of(Value::Ip(network(transaction.ip?, bits)), 0)),
+            KeyPart::Subnet(bits) => Some(print_of(Value::Ip(subnet(transaction.ip?, bits)), 0)),
         }));
     }
 }
@@ -126,20 +127,6 @@ pub(super) fn numeric(field: Field, transaction: &Transaction<'_>, amount_base_m
         Value::Time(time) => Some(time.unix_ms()),
         Value::Mcc(_) | Value::Text(_) | Value::Boolean(_) | Value::Country(_) | Value::Currency(_) | Value::Ip(_) => {
             None
-        }
-    }
-}
-
-/// The network of an address, cut to its leading bits.
-fn network(address: IpAddr, bits: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => {
-            let bits = u32::from(bits.min(32));
-            IpAddr::V4((address.to_bits() & u32::MAX.checked_shl(32 - bits).unwrap_or(0)).into())
-        }
-        IpAddr::V6(address) => {
-            let bits = if bits <= 32 { u32::from(bits) * 4 } else { u32::from(bits.min(128)) };
-            IpAddr::V6((address.to_bits() & u128::MAX.checked_shl(128 - bits).unwrap_or(0)).into())
         }
     }
 }

@@ -14,6 +14,8 @@ use super::{Windows, log::Log};
 
 /// The layout of the bytes: another number for every change of what is written.
 const LAYOUT: u32 = 1;
+/// How values become keys: another number where the same value becomes another key, for then what is stored is of no use.
+const KEYS: u32 = 2;
 
 /// One key's part of windows that are being read back; they share nothing.
 pub struct LogSection<'w>(&'w mut Log);
@@ -129,5 +131,5 @@ impl Windows {
 /// What plan, schema and settings make of the bytes.
 pub(super) fn identity_of(plan: &Plan, schema: &AttributeSchema, settings: &WindowSettings) -> u128 {
     let fields: Vec<_> = schema.fields().map(|field| (field.name(schema), field.field_type(schema))).collect();
-    xxh3_128(format!("{plan:?} {fields:?} {settings:?}").as_bytes())
+    xxh3_128(format!("{KEYS} {plan:?} {fields:?} {settings:?}").as_bytes())
 }

@@ -1,6 +1,9 @@
 //! Arbitrary streams, fed to windows and registry and to their twin alike. It only compares.
 
-use std::{borrow::Cow, net::Ipv4Addr};
+use std::{
+    borrow::Cow,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use proptest::prelude::*;
 
@@ -249,7 +252,12 @@ impl Pair {
         };
         made.merchant = optional(0, if self.few_keys { 12 } else { 3 }, "m");
         made.device = optional(4, 3, "d");
-        made.ip = (pick(8, 4) < 3).then(|| Ipv4Addr::new(203, 0, pick(9, 2) as u8, pick(10, 3) as u8).into());
+        made.ip = match pick(8, 4) {
+            0 | 1 => Some(Ipv4Addr::new(203, 0, pick(9, 2) as u8, pick(10, 3) as u8).into()),
+            // Sites of /48 with networks of /64.
+            2 => Some(Ipv6Addr::new(0x2001, 0xdb8, pick(9, 2) as u16, pick(10, 3) as u16, 0, 0, 0, 1).into()),
+            _ => None,
+        };
         made.country = ["FR", "DE", "GB"].get(pick(12, 4) as usize).and_then(|code| Country::from_code(code));
         made.channel = Code::find(CHANNELS, CHANNELS[pick(14, 5) as usize]);
         made.position = (pick(17, 3) > 0).then(|| (f64::from(pick(18, 90)), f64::from(pick(19, 180))));

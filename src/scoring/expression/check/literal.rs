@@ -5,9 +5,10 @@ use crate::scoring::{
     expression::{
         codes,
         finding::{Finding, did_you_mean},
-        typed::{Calendar, Kind, Literal, Network, Type, Typed, subnet},
+        typed::{Calendar, Kind, Literal, Network, Type, Typed},
     },
     money::{Country, Currency},
+    network::subnet,
     time::Timestamp,
 };
 
