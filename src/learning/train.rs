@@ -209,14 +209,21 @@ fn sources(rows: &Matrix, learnt: &Learnt, features: &[(String, String)]) -> Vec
     features.zip(learnt.fills()).zip(references).map(source).collect()
 }
 
-/// Deciles of the values, fewer where values repeat, and the share of rows in each.
+/// Deciles of the values and the share of rows in each. Where a value is two of them, as 0 is in what is 0 or 1,
+/// what is larger has a bucket of its own: it would be lost in that of the value.
 fn reference(values: &[f64]) -> Reference {
-    let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+    // Minus zero is zero.
+    let mut sorted: Vec<f64> = values.iter().filter(|value| value.is_finite()).map(|value| value + 0.0).collect();
     sorted.sort_by(f64::total_cmp);
-    let mut edges: Vec<f64> = (1..BUCKETS)
-        .filter_map(|decile| quantile(&sorted, decile as f64 / BUCKETS as f64))
-        .map(|edge| edge + 0.0)
-        .collect();
+    let deciles: Vec<f64> =
+        (1..BUCKETS).filter_map(|decile| quantile(&sorted, decile as f64 / BUCKETS as f64)).collect();
+    let repeated = deciles.windows(2).filter(|pair| pair[0].total_cmp(&pair[1]).is_eq()).map(|pair| pair[0]);
+    let larger = repeated.map(|value| {
+        let next = sorted.get(sorted.partition_point(|known| *known <= value));
+        next.copied().unwrap_or(value.next_up())
+    });
+    let mut edges: Vec<f64> = deciles.iter().copied().chain(larger).collect();
+    edges.sort_by(f64::total_cmp);
     edges.dedup();
     let mut reference = Reference { shares: vec![0.0; edges.len() + 1], edges, missing: 0.0 };
     for value in &sorted {
@@ -248,4 +255,24 @@ fn importance(model: &Model, rows: &Matrix) -> Vec<f64> {
 fn period(period_ms: &Range<i64>) -> Period {
     let text = |ms: i64| Timestamp::from_unix_ms(ms).map_or_else(String::new, |time| time.to_string());
     Period { from: text(period_ms.start), to: text(period_ms.end) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_rare_has_a_bucket_of_its_own() {
+        let rare: Vec<f64> = (0..100).map(|row| f64::from(u8::from(row == 7))).collect();
+        let Reference { edges, shares, missing } = reference(&rare);
+        assert_eq!((edges, shares, missing), (vec![0.0, 1.0], vec![0.0, 0.99, 0.01], 0.0));
+        // A value that was always the same may be another one later.
+        let same = reference(&[-0.0, 0.0, f64::NAN, 0.0]);
+        assert_eq!((same.bucket(-1.0), same.bucket(0.0), same.bucket(1.0)), (0, 1, 2));
+        assert_eq!((same.shares, same.missing), (vec![0.0, 0.75, 0.0], 0.25));
+        let counts: Vec<f64> = (0..100).map(|row| if row < 85 { 1.0 } else { f64::from(row - 83) }).collect();
+        assert_eq!(reference(&counts).edges[..2], [1.0, 2.0]);
+        let spread: Vec<f64> = (0..1_001).map(f64::from).collect();
+        assert_eq!(reference(&spread).edges, [100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0, 900.0]);
+    }
 }
