@@ -114,6 +114,11 @@ fn a_period_limits_what_is_written_and_nothing_else() {
     check(rows, &["--from", "2018-08-08", "--to", "2018-08-09"], &["b review", "invalid_time"]);
     check(rows, &["--to", "2018-08-08T00:00:00Z"], &["a approve"]);
     check(rows, &["--from", "2019-01-01"], &[]);
+    // A row that is refused stands where its own time is, if it has one, and so does what follows without.
+    let rows = "a,2018-08-07T00:00:00Z,c,100,EUR,,\nx,2018-08-08T00:00:00Z,c,-1,EUR,,\ny,bad,c,1,EUR,,\n\
+        z,2018-08-10T00:00:00Z,c,1,EURO,,\nb,2018-08-08T12:00:00Z,c,100,EUR,,\n";
+    let written = ["invalid_amount", "invalid_time", "b approve"];
+    check(rows, &["--from", "2018-08-08", "--to", "2018-08-09"], &written);
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn write(arguments: &FeaturesArguments, scorer: Scorer, names: &[String]) -> Res
             }
         }
         part.push('\n');
-        // A row that could not be read is written with the rows around it.
+        // A row whose time cannot be read is written where the row before it is.
         if period.is_everything() || replay.time().is_some_and(|time| period.contains(time)) {
             written += 1;
         } else {

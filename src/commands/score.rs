@@ -75,7 +75,7 @@ fn score(arguments: &ScoreArguments, scorer: Scorer) -> Result<(), DataError> {
         }
         part.push(b'\n');
         counts.rows += 1;
-        // A row that could not be read is written with the rows around it.
+        // A row whose time cannot be read is written where the row before it is.
         let is_inside = period.is_everything() || replay.time().is_some_and(|time| period.contains(time));
         if is_inside {
             counts.written += 1;

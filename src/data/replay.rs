@@ -24,11 +24,11 @@ impl Replay {
     /// What the scorer makes of the next row, after every label that is known by then. A row that could not be read is
     /// refused with its own refusal and changes nothing.
     pub fn apply(&mut self, row: &Row<'_>) -> Output<'_> {
+        self.time = row.time.or(self.time);
         let transaction = match &row.transaction {
             Ok(transaction) => transaction,
             Err(refusal) => return Output::Refused(refusal.clone()),
         };
-        self.time = Some(transaction.time);
         self.apply_labels(transaction.time);
         let Self { scorer, labels, .. } = self;
         let output = scorer.apply(Input::Transaction { transaction, tier: Tier::Full });
@@ -46,7 +46,7 @@ impl Replay {
         }
     }
 
-    /// The event time of the newest row that could be read: where a row that could not be read stands, too.
+    /// The event time of the row applied last; of one without a readable time that of the row before it.
     pub fn time(&self) -> Option<Timestamp> {
         self.time
     }

@@ -10,7 +10,7 @@ use super::{
     source::{FileFormat, Position, Source},
 };
 use crate::scoring::{
-    field::AttributeSchema,
+    field::{AttributeSchema, Field},
     refusal::{Refusal, RefusalClass},
     time::Timestamp,
     transaction::Transaction,
@@ -26,6 +26,8 @@ pub struct Row<'r> {
     pub line: u64,
     /// The transaction, or why there is none.
     pub transaction: Result<Transaction<'r>, Refusal>,
+    /// Its event time, which one that is refused may have too.
+    pub time: Option<Timestamp>,
     /// Whether it is fraud, where that is told.
     pub label: Option<bool>,
     /// When the label became known; without it, it is never shown to the windows.
@@ -201,6 +203,7 @@ fn checked<'r>(line: u64, raw: RawRow<'r>, schema: &AttributeSchema, notes: &mut
         notes.unreadable_label_times += 1;
         None
     });
+    let time = read_time(transaction.field(Field::Time)).ok().flatten();
     let transaction = read_processor(processor).and_then(|processor| {
         let route = Route { processor: DEFAULT_PROCESSOR, card: None };
         let mut transaction = check_transaction(transaction, route, schema)?;
@@ -209,7 +212,7 @@ fn checked<'r>(line: u64, raw: RawRow<'r>, schema: &AttributeSchema, notes: &mut
         }
         Ok(transaction)
     });
-    Row { line, transaction, label, label_time }
+    Row { line, transaction, time, label, label_time }
 }
 
 fn read_label(raw: &Raw<'_>) -> Result<Option<bool>, ()> {
@@ -256,7 +259,7 @@ fn read_processor(raw: Raw<'_>) -> Result<Option<Cow<'_, str>>, Refusal> {
 }
 
 fn refused<'r>(line: u64, refusal: Refusal) -> Row<'r> {
-    Row { line, transaction: Err(refusal), label: None, label_time: None }
+    Row { line, transaction: Err(refusal), time: None, label: None, label_time: None }
 }
 
 fn bad_row(problem: &'static str) -> Refusal {
