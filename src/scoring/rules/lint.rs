@@ -30,14 +30,23 @@ pub(super) fn lint(files: &RuleFiles, settings: &Settings) -> Vec<Diagnostic> {
 /// Warns of conditions that demand a type of transaction which the rule does not look at.
 fn of_other_types(files: &RuleFiles, warnings: &mut Vec<Diagnostic>) {
     for rule in &files.rules {
-        let demanded = conjuncts(&rule.when.value).into_iter().find_map(|part| {
-            let name = part.strip_prefix("type = = \"")?.strip_suffix('"')?;
-            TransactionType::ALL.into_iter().find(|kind| kind.name() == name)
-        });
-        if let Some(kind) = demanded.filter(|kind| !rule.types.contains(*kind)) {
-            let name = kind.name();
-            let message = format!("`type == \"{name}\"` never holds: the rule does not look at that type");
-            let hint = format!("add `types = [\"{name}\"]` to the rule");
+        for part in conjuncts(&rule.when.value) {
+            // Nothing but the names: a part may hold an `or`.
+            let one =
+                part.strip_prefix("type = = ").filter(|name| name.matches('"').count() == 2 && name.ends_with('"'));
+            let several = || part.strip_prefix("type in [")?.strip_suffix(']').filter(|names| !names.contains(']'));
+            let Some(names) = one.or_else(several) else { continue };
+            let names: Vec<&str> = names.split('"').skip(1).step_by(2).collect();
+            let is_looked_at = |kind: TransactionType| rule.types.contains(kind) && names.contains(&kind.name());
+            if names.is_empty() || TransactionType::ALL.into_iter().any(is_looked_at) {
+                continue;
+            }
+            let (test, which) = match (one, &names[..]) {
+                (Some(_), [name, ..]) => (format!("type == \"{name}\""), "that type"),
+                _ => (format!("type in [\"{}\"]", names.join("\", \"")), "any of these types"),
+            };
+            let message = format!("`{test}` never holds: the rule does not look at {which}");
+            let hint = format!("set `types = [\"{}\"]` in the rule", names.join("\", \""));
             warnings.push(Diagnostic::warning("W316", rule.place.clone(), message).hint(hint));
         }
     }

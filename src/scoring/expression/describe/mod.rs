@@ -4,6 +4,8 @@
 mod shown;
 mod phrase;
 
+use std::ops::Range;
+
 use super::{
     node::BoolId,
     run::Run,
@@ -13,6 +15,8 @@ use crate::scoring::money::Currency;
 
 pub(super) use phrase::Phrases;
 pub(super) use shown::{Shown, write_value};
+
+use shown::write_exactly;
 
 /// How the truth of a test is told.
 pub(super) enum Told {
@@ -34,6 +38,9 @@ pub(super) struct Sentence {
     /// What follows when it does not.
     fails: Tail,
 }
+
+/// How a value is written; whether it was there.
+type Writer = fn(Shown, Currency, &mut Run<'_>, &mut String) -> bool;
 
 /// A value with the words around it.
 pub(super) struct Subject {
@@ -92,35 +99,48 @@ impl Told {
 
 impl Sentence {
     fn write(&self, truth: bool, base: Currency, run: &mut Run<'_>, out: &mut String) {
-        if !self.subject.write(base, run, out) {
-            return;
+        let start = out.len();
+        if self.write_with(write_value, truth, base, run, out) {
+            // Rounded, the value reads like its limit, which it may not be.
+            out.truncate(start);
+            self.write_with(write_exactly, truth, base, run, out);
         }
+    }
+
+    /// Appends value and limit; whether they read alike.
+    fn write_with(&self, write: Writer, truth: bool, base: Currency, run: &mut Run<'_>, out: &mut String) -> bool {
+        let Some(value) = self.subject.write(write, base, run, out) else { return false };
         let tail = if truth { &self.holds } else { &self.fails };
         let start = out.len();
         out.push_str(&tail.words);
         if let Some(limit) = &tail.value
-            && !write_value(*limit, base, run, out)
+            && !write(*limit, base, run, out)
         {
             out.truncate(start);
         }
+        let (before, after) = out.split_at(start);
+        let is_end = |value: &str| after.strip_suffix(value).is_some_and(|words| words.ends_with(' '));
+        before.get(value).is_some_and(|value| !value.is_empty() && is_end(value))
     }
 }
 
 impl Subject {
-    /// Appends the value in its words; false if there was none.
-    fn write(&self, base: Currency, run: &mut Run<'_>, out: &mut String) -> bool {
+    /// Appends the value in its words, and says where it stands; `None` if it is missing.
+    fn write(&self, write: Writer, base: Currency, run: &mut Run<'_>, out: &mut String) -> Option<Range<usize>> {
         let start = out.len();
         out.push_str(&self.before);
-        let Some(value) = self.value else { return true };
-        if !write_value(value, base, run, out) {
+        let from = out.len();
+        let Some(value) = self.value else { return Some(from..from) };
+        if !write(value, base, run, out) {
             out.truncate(start);
             out.push_str(&self.noun);
             out.push_str(" is missing");
-            return false;
+            return None;
         }
+        let to = out.len();
         let one = matches!(value, Shown::Integer(id) if run.integer(id) == Some(1));
         out.push_str(if one { &self.after_one } else { &self.after });
-        true
+        Some(from..to)
     }
 }
 
@@ -129,7 +149,7 @@ impl ToldFeature {
     pub(super) fn write(&self, base: Currency, run: &mut Run<'_>, out: &mut String) {
         match self {
             Self::Value(subject) => {
-                subject.write(base, run, out);
+                subject.write(write_value, base, run, out);
             }
             Self::Test(test, told) => {
                 let truth = run.bool(*test);

@@ -37,6 +37,21 @@ pub(crate) fn write_value(shown: Shown, base: Currency, run: &mut Run<'_>, out: 
     write_if_there(shown, base, run, out).is_some()
 }
 
+/// The same with every digit that it has.
+pub(super) fn write_exactly(shown: Shown, base: Currency, run: &mut Run<'_>, out: &mut String) -> bool {
+    match shown {
+        Shown::MoneyReal(id) => run.real(id).map(|minor| {
+            let major = minor / 10_i64.pow(base.exponent()) as f64;
+            push(out, format_args!("{major} {}", base.code()));
+        }),
+        Shown::Number(id) | Shown::Times(id) => run.real(id).map(|value| push(out, format_args!("{value}"))),
+        Shown::Span(id) => run.integer(id).map(|ms| Span(ms).push_text(out)),
+        Shown::SpanReal(id) => run.real(id).map(|ms| push(out, format_args!("{ms}ms"))),
+        _ => write_if_there(shown, base, run, out),
+    }
+    .is_some()
+}
+
 fn write_if_there(shown: Shown, base: Currency, run: &mut Run<'_>, out: &mut String) -> Option<()> {
     match shown {
         Shown::Integer(id) => out.push_str(itoa::Buffer::new().format(run.integer(id)?)),

@@ -61,6 +61,13 @@ fn conditions_are_told_by_what_made_them_true() {
             ("country != issuer_country", "country is FR, issuer_country is DE"),
             ("last(country, card) != country", "last country on this card is DE, country is FR"),
             ("score > 0.9", "score is 0.973, limit 0.9"),
+            // A value that would read like its limit is told in full.
+            ("score > 0.973", "score is 0.973115, limit 0.973"),
+            (
+                "amount / mean(amount, card, 7d, prior) > 6.2",
+                "amount is 6.200000000003236 times the card's mean of 7d, limit 6.2",
+            ),
+            ("since_last(card) <= 90s", "90s since the last authorisation on this card, limit 90s"),
             ("not (score > 0.99)", "score is 0.973, limit 0.99"),
             ("not (amount < 5 EUR and score > 0.9)", "amount is 45.99 EUR, limit 5 EUR"),
             ("channel == \"ecom\" and mcc in [\"5732\"]", "channel is ecom; mcc is 5732, one of 5732"),
