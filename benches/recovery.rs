@@ -116,7 +116,7 @@ fn write_journal(path: &Path, cards: u64, events: u64) {
         body.clear();
         verdict.encode(&transaction.id, &release.versions, &release.settings.schema, &mut body);
         let since = Instant::now();
-        journal.transaction(&transaction, (Tier::RulesOnly, Decision::Approve), &body, &release);
+        journal.transaction(&transaction, (Tier::RulesOnly, Decision::Approve), (&body, &[]), &release);
         if number % TOGETHER == TOGETHER - 1 {
             let now_ms = began.elapsed().as_millis() as i64;
             journal.tick(now_ms, &release);

@@ -138,6 +138,7 @@ fn records() -> Vec<Vec<u8>> {
         base: Currency::from_code("EUR").expect("EUR"),
         attributes: vec![("category".into(), FieldType::Text)],
         ending: br#"],"versions":{}}"#.to_vec(),
+        looking_up: vec![0x0123_4567_89ab_cdef],
     };
     let (schema, body) = (targets::settings().schema, files("fuzz/corpus/transaction", "full.json").remove(0));
     let route = Route { processor: "p1", card: None };
@@ -153,7 +154,7 @@ fn records() -> Vec<Vec<u8>> {
     add(&|out| {
         let answer = br#"{"id":"t-91","verdict":"deny","flags":[],"versions":{}}"#;
         let decided = (Tier::Full, Decision::Deny);
-        record::push_transaction(out, &transaction, decided, Some(4_599), (answer, &note.ending), &schema);
+        record::push_transaction(out, &transaction, decided, Some(4_599), (answer, &note.ending), &[15], &schema);
     });
     add(&|out| {
         let ((processor, card, id), time) = (names(), transaction.time);

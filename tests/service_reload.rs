@@ -147,6 +147,64 @@ async fn list_changes_outlive_the_process() {
     }
 }
 
+/// What a window counted when its list had the entry it still counts when the list has another, after a restart as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_a_list_said_of_a_transaction_outlives_list_and_process() {
+    const COUNTED: &str = "[[list]]\nid = \"cards\"\nfile = \"cards.csv\"\n\
+        [[rule]]\nid = \"seen\"\nwhen = 'count(processor, 1h, prior, where card in list(\"cards\")) == 3'\nthen = \"review\"\n\
+        [[rule]]\nid = \"let-through\"\nwhen = 'count(processor, 1h, where card in list(\"cards\") and verdict == deny) == 3'\nthen = \"review\"\n\
+        [[rule]]\nid = \"no\"\nwhen = 'card == \"c_1\"'\nthen = \"deny\"\n";
+    let broker = Broker::start();
+    let files = [("rules/a.toml", COUNTED), ("rules/cards.csv", "c_1\n")];
+    for snapshots in ["0s", "1s"] {
+        let configuration = format!("[durability]\nsnapshot_interval = {snapshots:?}\n");
+        let mut gavel = start(&broker, &files, &configuration);
+        let client = broker.client().await;
+        for id in ["a", "b", "c"] {
+            assert_eq!(verdict(&client, id, "c_1").await.0, "deny");
+        }
+        let fired = async |id: &str| {
+            let body = format!(r#"{{"id":"{id}","time":1532513730123,"card":"c_2","amount":4599,"currency":"EUR"}}"#);
+            let answer = client.request("fraud.v1.score.p1.c_2", body.into()).await.expect("an answer");
+            let answer: serde_json::Value = serde_json::from_slice(&answer.payload).expect("JSON");
+            assert_eq!(answer["flags"], serde_json::json!([]), "{snapshots}");
+            answer["fired"].clone()
+        };
+        let both = serde_json::json!(["let-through", "seen"]);
+        assert_eq!(fired("d").await, both);
+        fs::write(gavel.folder().join("rules/cards.csv"), "c_9\n").unwrap();
+        gavel.wait_metric("gavel_applied_total", "release", 1.0);
+        assert_eq!(fired("e").await, both, "{snapshots}");
+        if snapshots != "0s" {
+            wait_for("a snapshot", || (gavel.metric("gavel_snapshot_record", "") >= 6.0).then_some(()));
+        }
+        // Rules that ask other lists, before and behind, change nothing about what this one said.
+        let more = |name: &str| {
+            format!(
+                "[[list]]\nid = \"{name}\"\nfile = \"{name}.csv\"\n[[rule]]\nid = \"of-{name}\"\n\
+             when = 'count(processor, 1h, where card in list(\"{name}\")) > 3'\nthen = \"review\"\n"
+            )
+        };
+        for (number, name) in ["a-list", "z-list"].into_iter().enumerate() {
+            fs::write(gavel.folder().join(format!("rules/{name}.csv")), "c_2\n").unwrap();
+            fs::write(gavel.folder().join(format!("rules/{name}.toml")), more(name)).unwrap();
+            gavel.wait_metric("gavel_applied_total", "release", 2.0 + number as f64);
+        }
+        wait_for("the past of the new rules", || (gavel.metric("gavel_applied_total", "refill") > 1.5).then_some(()));
+        let all = serde_json::json!(["let-through", "seen"]);
+        assert_eq!(fired("f").await, all, "{snapshots}");
+        fs::remove_file(gavel.folder().join("rules/a-list.toml")).unwrap();
+        gavel.wait_metric("gavel_applied_total", "release", 4.0);
+        gavel.kill();
+        gavel.start_again();
+        gavel.wait_ready();
+        let more = serde_json::json!(["let-through", "of-z-list", "seen"]);
+        assert_eq!(fired("g").await, more, "{snapshots}");
+        gavel.terminate();
+        assert!(gavel.wait_exit().success());
+    }
+}
+
 /// A mounted `ConfigMap`: files are links to links, and one of those is swapped.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

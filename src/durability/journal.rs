@@ -187,14 +187,16 @@ impl<S: Storage> Journal<S> {
         &mut self,
         transaction: &Transaction<'_>,
         decided: (Tier, Decision),
-        body: &[u8],
+        (body, list_answers): (&[u8], &[u8]),
         release: &Release,
     ) {
         let settings = &release.settings;
         let amount = settings.rates.to_base_minor(transaction.amount_minor, transaction.currency);
         self.pending_newest_ms = self.pending_newest_ms.max(transaction.time.unix_ms());
         let ending = mem::take(&mut self.ending);
-        self.add(|out| push_transaction(out, transaction, decided, amount, (body, &ending), &settings.schema));
+        self.add(|out| {
+            push_transaction(out, transaction, decided, amount, (body, &ending), list_answers, &settings.schema);
+        });
         self.ending = ending;
     }
 

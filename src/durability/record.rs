@@ -3,8 +3,10 @@
 
 mod optional;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
+use rustc_hash::FxBuildHasher;
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use optional::{push_optional, take_optional};
@@ -14,6 +16,7 @@ use super::{
     position::{StreamMark, StreamPosition, push_mark, push_position, take_mark, take_position},
 };
 use crate::scoring::{
+    expression::Program,
     field::{AttributeSchema, Field, FieldType, Value},
     money::{Country, Currency},
     release::Release,
@@ -70,6 +73,8 @@ pub struct Answered<'a> {
     pub body: Vec<u8>,
     /// Where on the stream it came from; `None` for a request.
     pub origin: Option<StreamPosition>,
+    /// What the filters that ask a list or a table said, in the order of the release's note.
+    pub list_answers: &'a [u8],
 }
 
 /// What later records need to know of the release that was in force.
@@ -89,6 +94,8 @@ pub struct ReleaseNote {
     pub attributes: Vec<(String, FieldType)>,
     /// What every verdict's body ended with.
     pub ending: Vec<u8>,
+    /// The filters that ask a list or a table, by the hash of their text: in records, what they said.
+    pub looking_up: Vec<u64>,
 }
 
 impl ReleaseNote {
@@ -111,6 +118,7 @@ impl ReleaseNote {
             base: release.settings.rates.base(),
             attributes: attributes.collect(),
             ending,
+            looking_up: release.program.looking_up_hashes().to_vec(),
         }
     }
 }
@@ -121,6 +129,8 @@ pub struct Reading {
     /// By place in records: the place now, where the attribute is still declared with the same type.
     places: Vec<Option<u16>>,
     attributes: usize,
+    /// By the hash of a filter that asked a list or a table: its place in records.
+    looking_up: HashMap<u64, usize, FxBuildHasher>,
 }
 
 impl Reading {
@@ -130,7 +140,15 @@ impl Reading {
             Field::Attribute(place) if schema.attribute_type(place) == *kind => Some(place),
             _ => None,
         };
-        Self { places: note.attributes.iter().map(place).collect(), note, attributes: schema.len() }
+        let places = note.attributes.iter().map(place).collect();
+        let looking_up = note.looking_up.iter().copied().zip(0..).collect();
+        Self { places, note, attributes: schema.len(), looking_up }
+    }
+
+    /// What lists and tables said in a record, for the filters of a program that ask them.
+    pub fn list_answers(&self, answers: &[u8], program: &Program) -> SmallVec<[Option<u8>; 8]> {
+        let answer = |filter: u64| answers.get(*self.looking_up.get(&filter)?).copied();
+        program.looking_up_hashes().iter().copied().map(answer).collect()
     }
 
     /// The release that was in force.
@@ -164,6 +182,7 @@ pub fn push_transaction(
     (tier, decision): (Tier, Decision),
     amount_base_minor: Option<i64>,
     (body, ending): (&[u8], &[u8]),
+    list_answers: &[u8],
     schema: &AttributeSchema,
 ) {
     out.extend_from_slice(&[TRANSACTION, tier as u8, decision as u8, transaction.kind as u8]);
@@ -185,6 +204,7 @@ pub fn push_transaction(
     push_attributes(out, transaction);
     push_flags(out, &transaction.flags, schema);
     push_body(out, body, &transaction.id, ending);
+    out.extend_from_slice(list_answers);
 }
 
 fn push_attributes(out: &mut Vec<u8>, transaction: &Transaction<'_>) {
@@ -307,6 +327,7 @@ pub fn push_release(out: &mut Vec<u8>, note: &ReleaseNote) {
         push_text(out, name);
     }
     push_bytes(out, &note.ending);
+    note.looking_up.iter().for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
 }
 
 /// Appends the place of a refill.
@@ -375,7 +396,10 @@ fn take_transaction<'a>(
         _ => return None,
     };
     let (tier, decision) = (*Tier::ALL.get(usize::from(tier))?, *Decision::ALL.get(usize::from(decision))?);
-    Some(Answered { transaction, tier, decision, amount_base_minor, body, origin })
+    // A journal of before has none, and none is what it is read as.
+    let list_answers = std::mem::take(&mut taking.0);
+    (list_answers.is_empty() || list_answers.len() == reading.note.looking_up.len()).then_some(())?;
+    Some(Answered { transaction, tier, decision, amount_base_minor, body, origin, list_answers })
 }
 
 fn take_currency(taking: &mut Taking<'_>) -> Option<Currency> {
@@ -474,5 +498,8 @@ fn take_release(taking: &mut Taking<'_>) -> Option<ReleaseNote> {
         attributes.push((key.to_owned(), *kind));
     }
     let model = Some(model).filter(|model| !model.is_empty());
-    Some(ReleaseNote { engine, rules, model, config, base, attributes, ending: taking.bytes()?.to_vec() })
+    let ending = taking.bytes()?.to_vec();
+    let (hashes, []) = std::mem::take(&mut taking.0).as_chunks() else { return None };
+    let looking_up = hashes.iter().map(|hash| u64::from_le_bytes(*hash)).collect();
+    Some(ReleaseNote { engine, rules, model, config, base, attributes, ending, looking_up })
 }

@@ -438,15 +438,18 @@ pub struct Replayed {
 
 /// Lets a record take effect again, with the answer and the verdict of then; nothing is decided anew.
 pub fn restore(scorer: &mut Scorer, record: &Record<'_>, reading: Option<&Reading>, replayed: &mut Replayed) {
+    let known;
     let input = match record {
         Record::Transaction(answered) => {
-            let Answered { transaction, decision, amount_base_minor, body, .. } = &**answered;
+            let Answered { transaction, decision, amount_base_minor, body, list_answers, .. } = &**answered;
             let rates = &scorer.release().settings.rates;
             // Sums are in the base currency of now; where it is another one, so are the rates.
             let is_same_base = reading.is_some_and(|reading| reading.note().base == rates.base());
             let converted = rates.to_base_minor(transaction.amount_minor, transaction.currency);
             let amount_base_minor = if is_same_base { *amount_base_minor } else { converted };
-            Input::Answered { transaction, amount_base_minor, decision: *decision, body }
+            let program = &scorer.release().program;
+            known = reading.map(|reading| reading.list_answers(list_answers, program)).unwrap_or_default();
+            Input::Answered { transaction, amount_base_minor, decision: *decision, body, list_answers: &known }
         }
         Record::Outcome(outcome) => Input::Outcome(outcome),
         Record::Label(label) => Input::Label(label),

@@ -11,8 +11,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::encoding::Taking;
 
 /// The version of the format that is written. A reader refuses a later one.
-pub const FORMAT_VERSION: u32 = 2;
-/// The oldest version that is read. Version 1 knew no streams, and is otherwise the same.
+pub const FORMAT_VERSION: u32 = 3;
+/// The oldest version that is read. Version 1 knew no streams, and version 2 nothing of what lists said; they are
+/// otherwise the same.
 const FORMAT_VERSION_MIN: u32 = 1;
 /// Bytes of a file before its first frame.
 pub const HEADER_BYTES: usize = 28;

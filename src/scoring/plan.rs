@@ -289,6 +289,18 @@ impl SettledBits {
         }
     }
 
+    /// All that is known of a filter, a bit by outcome state.
+    pub fn table(&self, filter: FilterId) -> u8 {
+        self.0.get(usize::from(filter.0)).copied().unwrap_or_default()
+    }
+
+    /// Says all of it at once.
+    pub fn set_table(&mut self, filter: FilterId, passes: u8) {
+        if let Some(table) = self.0.get_mut(usize::from(filter.0)) {
+            *table = passes;
+        }
+    }
+
     /// Whether the transaction passes a filter in an outcome state.
     pub fn get(&self, filter: FilterId, state: OutcomeState) -> bool {
         self.0.get(usize::from(filter.0)).is_some_and(|table| table >> (state as u8) & 1 == 1)

@@ -46,6 +46,8 @@ pub enum Input<'a> {
         decision: Decision,
         /// The answer's JSON.
         body: &'a [u8],
+        /// What the filters that ask a list or a table said then, as far as it is known.
+        list_answers: &'a [Option<u8>],
     },
     /// A change to a list that took effect before this process began; no rule file need name the list now.
     ListChanged(&'a ListChange<'a>),
@@ -83,6 +85,7 @@ pub struct Scorer {
     seen: Seen,
     filters: FilterBits,
     settled: SettledBits,
+    list_answers: Vec<u8>,
     memo: Memo,
     features: Vec<Option<f64>>,
     contributions: Vec<f64>,
@@ -138,6 +141,7 @@ impl Scorer {
             seen: Seen::default(),
             filters: FilterBits::default(),
             settled: SettledBits::default(),
+            list_answers: Vec::new(),
             memo: release.program.memo(),
             features: Vec::new(),
             contributions: Vec::new(),
@@ -181,6 +185,11 @@ impl Scorer {
     /// The amount of the transaction scored last in minor units of the base currency, where there is a rate.
     pub fn amount_base_minor(&self) -> Option<i64> {
         self.seen.amount_base_minor
+    }
+
+    /// What the filters that ask a list or a table said of the transaction scored last.
+    pub fn list_answers(&self) -> &[u8] {
+        &self.list_answers
     }
 
     /// Takes the answers that the aggregates gave for the transaction scored last; what was in `answers` is used again.
@@ -281,8 +290,8 @@ impl Scorer {
                 self.adopt(release);
                 Output::Applied
             }
-            Input::Answered { transaction, amount_base_minor, decision, body } => {
-                self.restore(transaction, amount_base_minor, decision, body);
+            Input::Answered { transaction, amount_base_minor, decision, body, list_answers } => {
+                self.restore(transaction, amount_base_minor, (decision, body), list_answers);
                 Output::Applied
             }
             Input::ListChanged(change) => {
@@ -323,14 +332,14 @@ impl Scorer {
         &mut self,
         transaction: &Transaction<'_>,
         amount_base_minor: Option<i64>,
-        decision: Decision,
-        body: &[u8],
+        (decision, body): (Decision, &[u8]),
+        list_answers: &[Option<u8>],
     ) {
         let fingerprint = Fingerprint::of(&transaction.processor, &transaction.card, &transaction.id);
         self.seen.amount_base_minor = amount_base_minor;
-        let mut observed = self.observe(transaction);
+        let mut observed = self.observe(transaction, list_answers);
         self.verdict.score = None;
-        self.settle(transaction, Verdict::would_be_of(body, decision), &mut observed);
+        self.settle(transaction, Verdict::would_be_of(body, decision), list_answers, &mut observed);
         let known = self.registry.known(fingerprint);
         self.registry.remember(known, transaction, amount_base_minor, &observed, &self.windows, body);
     }
@@ -339,20 +348,22 @@ impl Scorer {
     fn score(&mut self, transaction: &Transaction<'_>, tier: Tier) -> Observed {
         let rates = &self.release.settings.rates;
         self.seen.amount_base_minor = rates.to_base_minor(transaction.amount_minor, transaction.currency);
-        let mut observed = self.observe(transaction);
+        let mut observed = self.observe(transaction, &[]);
         let probability = self.probability(transaction, tier);
         let ruled = self.evaluate(transaction, probability);
         self.decide(transaction, ruled, probability);
-        self.settle(transaction, self.verdict.would_be(), &mut observed);
+        self.settle(transaction, self.verdict.would_be(), &[], &mut observed);
+        self.release.program.list_answers(&self.filters, &self.settled, &mut self.list_answers);
         observed
     }
 
     /// Windows: the answer of every aggregate, with the transaction taken in.
-    fn observe(&mut self, transaction: &Transaction<'_>) -> Observed {
+    fn observe(&mut self, transaction: &Transaction<'_>, list_answers: &[Option<u8>]) -> Observed {
         self.seen.codes = CodedFields::of(transaction);
         self.memo.begin();
         let own_fields = scope(&self.release, &self.seen, transaction, None);
         self.release.program.filters(&own_fields, &mut self.memo, &mut self.filters);
+        self.release.program.recall(list_answers, &mut self.filters);
 
         let amount = self.seen.amount_base_minor;
         let observed = self.windows.observe(transaction, amount, &self.filters, &mut self.seen.aggregates);
@@ -451,9 +462,16 @@ impl Scorer {
     }
 
     /// The windows learn the verdict, for the aggregates that test it.
-    fn settle(&mut self, transaction: &Transaction<'_>, decision: Decision, observed: &mut Observed) {
+    fn settle(
+        &mut self,
+        transaction: &Transaction<'_>,
+        decision: Decision,
+        list_answers: &[Option<u8>],
+        observed: &mut Observed,
+    ) {
         let scope = scope(&self.release, &self.seen, transaction, None);
         self.release.program.settle(&scope, decision, &mut self.memo, &mut self.settled);
+        self.release.program.recall_settled(list_answers, &mut self.settled);
         self.windows.settle(&mut observed.places, &self.settled);
     }
 

@@ -497,7 +497,7 @@ impl Core<'_> {
                 let decided = (verdict.tier, verdict.decision);
                 let copy = (body.clone(), self.is_identifying);
                 let copy = copy_of(self.subjects, transaction, verdict.decision, copy, voice);
-                self.keeper.transaction(transaction, decided, &body, self.scorer.release());
+                self.keeper.transaction(transaction, decided, &body, self.scorer);
                 self.notebook.judged(self.scorer, transaction, tier);
                 Ok(Answer { body, is_repeated: false, copy: Some(copy) })
             }

@@ -193,16 +193,16 @@ impl Keeper {
         if let State::Writing(journal) = &self.state { journal.next_sequence() } else { 0 }
     }
 
-    /// Adds a transaction with its answer.
+    /// Adds the transaction that a scorer answered last.
     pub fn transaction(
         &mut self,
         transaction: &Transaction<'_>,
         decided: (Tier, Decision),
         body: &[u8],
-        release: &Release,
+        scorer: &Scorer,
     ) {
         if let State::Writing(journal) = &mut self.state {
-            journal.transaction(transaction, decided, body, release);
+            journal.transaction(transaction, decided, (body, scorer.list_answers()), scorer.release());
             self.is_added = true;
         }
     }

@@ -22,7 +22,11 @@ pub(crate) struct Plain {
 impl Plain {
     pub(crate) fn new(release: &Release) -> Self {
         let settings = &release.settings;
-        assert_eq!(release.plan.filters.len(), 2, "that the outcome is declined, and that the verdict was deny");
+        assert_eq!(
+            release.plan.filters.len(),
+            3,
+            "that the outcome is declined, the verdict was deny, the card was listed"
+        );
         let twin = Twin::new(&release.plan, &settings.schema, &settings.windows);
         Self { twin, rates: settings.rates.clone() }
     }
@@ -31,7 +35,8 @@ impl Plain {
     pub(crate) fn take(&mut self, answered: &Answered<'_>) -> Vec<AggregateValue> {
         let transaction = answered.transaction.clone().into_owned();
         let base = self.rates.to_base_minor(transaction.amount_minor, transaction.currency);
-        let passes = [[false, false, true, false], [answered.decision == Decision::Deny; 4]];
+        let is_listed = answered.list_answers == [0b1111];
+        let passes = [[false, false, true, false], [answered.decision == Decision::Deny; 4], [is_listed; 4]];
         let answers = self.twin.answers(&transaction, base, &passes);
         self.twin.take(&transaction, base, &passes, &answered.body);
         answers

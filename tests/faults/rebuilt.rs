@@ -61,6 +61,12 @@ when = "frauds(device, 1h, delay 1s) >= 1 and distinct(card, device, 10m) >= 2"
 then = "deny"
 
 [[rule]]
+id = "of-blocked-cards"
+description = "Cards that were on the list when they came"
+when = 'count(device, 5m, where card in list("blocked")) >= 3'
+then = "review"
+
+[[rule]]
 id = "blocked-card"
 description = "On the list"
 when = 'card in list("blocked")'
@@ -81,10 +87,12 @@ pub(crate) fn release(limit: u32) -> Release {
 
 /// What a restart would have.
 pub(crate) struct Rebuilt {
-    /// Windows, registry and lists, as bytes.
-    pub(crate) state: Vec<u8>,
+    /// Windows and registry, as bytes, and what was changed of lists.
+    pub(crate) state: (Vec<u8>, String),
     /// The number of the next record.
     pub(crate) next: u64,
+    /// Records that are told to be missing.
+    pub(crate) missing: u64,
     /// Why snapshots were not used.
     pub(crate) refused: Vec<SnapshotError>,
 }
@@ -96,7 +104,8 @@ pub(crate) fn rebuilt(mut disk: Disk, limit: u32) -> Rebuilt {
     let read = rebuild.follow(&mut disk, &mut scorer, |_, _| true);
     assert!(matches!(read, Ok(true)), "it is read");
     let refused = std::mem::take(&mut rebuild.refused).into_iter().map(|refused| refused.error).collect();
-    Rebuilt { state: state_of(&scorer), next: rebuild.end().next_sequence, refused }
+    let missing = rebuild.missing();
+    Rebuilt { state: state_of(&scorer), next: rebuild.end().next_sequence, missing, refused }
 }
 
 /// The past that a release would have at one record of a journal, had it always been there.
@@ -116,12 +125,11 @@ pub(crate) fn past_before(mut disk: Disk, release: Release, number: u64) -> Past
 }
 
 /// Everything that a scorer holds.
-pub(crate) fn state_of(scorer: &Scorer) -> Vec<u8> {
+pub(crate) fn state_of(scorer: &Scorer) -> (Vec<u8>, String) {
     let mut state = Vec::new();
     scorer.windows().save(&mut state);
     scorer.registry().save(&mut state);
-    for change in scorer.release().lists.changes() {
-        state.extend(format!("{}/{}/{}", change.list, change.value, change.add).into_bytes());
-    }
-    state
+    let changes = scorer.release().lists.changes();
+    let changes = changes.iter().map(|change| format!("{}/{}/{} ", change.list, change.value, change.add));
+    (state, changes.collect())
 }

@@ -349,7 +349,11 @@ impl World {
         self.fallbacks += with_snapshots.refused.len() as u64;
         let is_told = with_snapshots.refused.iter().all(|error| matches!(error.code(), "damaged" | "plan"));
         assert!(is_told, "seed {}: {:?}", self.seed, with_snapshots.refused);
-        let is_same = of_journal.state == with_snapshots.state && of_journal.next == with_snapshots.next;
+        // A snapshot that tells of missing records may know more than is left of the journal: what begins a file holds the
+        // changes to lists among those, and the file may be gone, for it has no record.
+        let knows_more = with_snapshots.missing > of_journal.missing;
+        let is_same = of_journal.state.0 == with_snapshots.state.0
+            && (knows_more || (of_journal.state.1, of_journal.next) == (with_snapshots.state.1, with_snapshots.next));
         assert!(is_same, "seed {}: the snapshot is not what the journal makes", self.seed);
     }
 

@@ -1,5 +1,7 @@
 //! Builds one program and one plan for a whole release. It evaluates nothing.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::{
     atoms::parts,
     check::{Checker, Purpose},
@@ -16,9 +18,9 @@ use super::{
     print,
     program::{Feature, FeatureId, FeatureSource, Program},
     share::share,
-    typed::{Type, Typed},
+    typed::{Kind, Type, Typed},
 };
-use crate::scoring::plan::Plan;
+use crate::scoring::plan::{FilterId, Plan};
 
 /// Collects conditions and features; equal sub-expressions, filters and aggregates are shared.
 pub struct Compiler<'e> {
@@ -114,6 +116,15 @@ impl<'e> Compiler<'e> {
     pub fn finish(self) -> (Program, Plan) {
         let Self { environment, lowering, mut program, .. } = self;
         program.filter_texts = lowering.filter_trees.iter().map(|tree| print::canonical(tree, environment)).collect();
+        let asks = |tree: &Typed| {
+            let mut asks = false;
+            tree.walk(&mut |part| asks |= matches!(part.kind, Kind::InList { .. } | Kind::Lookup { .. }));
+            asks
+        };
+        let looking_up = lowering.filter_trees.iter().zip(0..).filter(|(tree, _)| asks(tree));
+        program.looking_up = looking_up.map(|(_, id)| FilterId(id)).collect();
+        let hash = |filter: &FilterId| xxh3_64(program.filter_text(*filter).as_bytes());
+        program.looking_up_hashes = program.looking_up.iter().map(hash).collect();
         program.filters = lowering.filters;
         program.nodes = lowering.builder.nodes;
         share(&mut program);

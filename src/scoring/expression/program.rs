@@ -23,6 +23,9 @@ use crate::scoring::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeatureId(pub u32);
 
+/// A filter's table where it passes whatever the outcome.
+const ALL_STATES: u8 = (1 << OutcomeState::ALL.len()) - 1;
+
 /// Every condition, feature and filter of a release.
 pub struct Program {
     /// The currency of amounts.
@@ -38,6 +41,9 @@ pub struct Program {
     pub(super) filters: Vec<Filter>,
     /// The test of each filter, one spelling for equal tests.
     pub(super) filter_texts: Vec<String>,
+    /// The filters that ask a list or a table: what they say of a transaction may be something else later.
+    pub(super) looking_up: Vec<FilterId>,
+    pub(super) looking_up_hashes: Vec<u64>,
     pub(super) index: Index,
     pub(super) bool_slots: usize,
     pub(super) integer_slots: usize,
@@ -72,6 +78,8 @@ impl Program {
             feature_parts: Vec::new(),
             filters: Vec::new(),
             filter_texts: Vec::new(),
+            looking_up: Vec::new(),
+            looking_up_hashes: Vec::new(),
             index: Index::default(),
             bool_slots: 0,
             integer_slots: 0,
@@ -118,6 +126,31 @@ impl Program {
                     passes = run.bool(filter.test);
                 }
                 bits.set(FilterId(id), state, passes);
+            }
+        }
+    }
+
+    /// Replaces `out` by what those filters said, a bit by outcome state.
+    pub fn list_answers(&self, bits: &FilterBits, settled: &SettledBits, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend(self.looking_up.iter().map(|id| if bits.get(*id) { ALL_STATES } else { settled.table(*id) }));
+    }
+
+    /// Lets those filters say what they said before, as far as that is known.
+    pub fn recall(&self, answers: &[Option<u8>], bits: &mut FilterBits) {
+        for (id, answer) in self.looking_up.iter().zip(answers) {
+            let settles_later = self.filters.get(usize::from(id.0)).is_none_or(|filter| filter.settles_later);
+            if let Some(answer) = answer.filter(|_| !settles_later) {
+                bits.set(*id, answer == ALL_STATES);
+            }
+        }
+    }
+
+    /// The same for the filters on verdict or outcome.
+    pub fn recall_settled(&self, answers: &[Option<u8>], bits: &mut SettledBits) {
+        for (id, answer) in self.looking_up.iter().zip(answers) {
+            if let Some(answer) = answer {
+                bits.set_table(*id, *answer);
             }
         }
     }
@@ -187,6 +220,11 @@ impl Program {
     /// The test of a filter; one text for equal tests.
     pub fn filter_text(&self, filter: FilterId) -> &str {
         self.filter_texts.get(usize::from(filter.0)).map_or("", String::as_str)
+    }
+
+    /// The hashes of the texts of the filters that ask a list or a table, in their order.
+    pub fn looking_up_hashes(&self) -> &[u64] {
+        &self.looking_up_hashes
     }
 
     pub(super) fn run<'r>(&'r self, scope: &'r Scope<'r>, memo: &'r mut Memo) -> Run<'r> {
