@@ -82,6 +82,24 @@ fn every_error_code_is_in_the_protocol() {
     }
 }
 
+/// An alert that joins series must join some.
+const MISSED_FRAUDS: &str = r#"
+rule_files: [alerts.yml]
+tests:
+  - interval: 1m
+    input_series:
+      - { series: 'gavel_quality_recall{kind="verdict",at="review",window="7d"}', values: '0.1x200' }
+      - { series: 'gavel_quality_recall{kind="verdict",at="review",window="30d"}', values: '0.9x200' }
+      - { series: 'gavel_quality_transactions{kind="verdict",at="review",window="7d",what="caught"}', values: '90x200' }
+    alert_rule_test:
+      - eval_time: 2h
+        alertname: GavelMissesMore
+        exp_alerts:
+          - exp_labels: { kind: verdict, at: review }
+            exp_annotations:
+              summary: Of the week's known frauds, far fewer were stopped than of the month's.
+"#;
+
 #[test]
 fn the_alerts_are_rules_of_prometheus_over_metrics_that_exist() {
     let begin = OPERATIONS.find("```yaml\n").expect("the page has a YAML block") + "```yaml\n".len();
@@ -98,11 +116,15 @@ fn the_alerts_are_rules_of_prometheus_over_metrics_that_exist() {
     let folder = tempfile::tempdir().expect("a folder for the rules");
     let file = folder.path().join("alerts.yml");
     fs::write(&file, alerts).expect("the rules are written");
-    match Command::new("promtool").arg("check").arg("rules").arg(&file).output() {
-        Ok(checked) => {
-            assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    fs::write(folder.path().join("test.yml"), MISSED_FRAUDS).expect("the test is written");
+    for (what, file) in [("check", file), ("test", folder.path().join("test.yml"))] {
+        match Command::new("promtool").arg(what).arg("rules").arg(&file).output() {
+            Ok(told) => {
+                let text = [told.stdout, told.stderr].concat();
+                assert!(told.status.success(), "{what}: {}", String::from_utf8_lossy(&text));
+            }
+            Err(error) => eprintln!("NOT CHECKED: promtool is not here ({error}), so the alerts were not parsed"),
         }
-        Err(error) => eprintln!("NOT CHECKED: promtool is not here ({error}), so the alerts were not parsed"),
     }
 }
 

@@ -88,6 +88,7 @@ async fn on_a_full_disk_it_refuses_until_there_is_room() {
     // Who balances load sends it elsewhere.
     gavel.wait_metric("gavel_journal_refusing", "", 1.0);
     assert_eq!(gavel.get("/readyz").map(|(status, _)| status), Some(503));
+    assert!(gavel.metric("gavel_ready", "") < 0.5);
     let outcome = r#"{"id":"t-0","card":"c_1","time":1532513731000,"outcome":"declined"}"#.to_owned();
     assert_eq!(status(&ask(&client, "fraud.v1.outcome.p1.c_1", outcome).await), Some("503"));
 

@@ -106,7 +106,7 @@ async fn a_real_prometheus_scrapes_them() {
 
 /// Whoever holds connections open must not keep others out for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn connections_that_say_nothing_are_closed() {
+async fn connections_that_ask_nothing_are_closed() {
     let broker = Broker::start();
     let gavel = Gavel::start(&broker);
     let address = gavel.http().expect("it has said where").trim_start_matches("http://").to_owned();
@@ -119,6 +119,16 @@ async fn connections_that_say_nothing_are_closed() {
     let files = fs::read_dir(format!("/proc/{}/fd", gavel.pid())).expect("Linux").count();
     assert!(files < 64 + 40, "{files} files are open");
     assert_eq!(gavel.get("/healthz").map(|(status, _)| status), Some(200));
+    // One goes on saying a little.
+    let mut is_closed = false;
+    for _ in 0..15 {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        is_closed = silent[1].write_all(b"i").is_err();
+        if is_closed {
+            break;
+        }
+    }
+    assert!(is_closed);
     let mut byte = [0];
     silent[0].set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("set");
     assert_eq!(silent[0].read(&mut byte).ok(), Some(0), "it is closed");

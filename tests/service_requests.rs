@@ -138,6 +138,38 @@ async fn a_batch_gets_its_answers_in_order() {
     assert_eq!(text(&ask(&client, "fraud.v1.batch.p1", "[]").await), "[]");
 }
 
+/// Who asks may not be permitted to publish where the service is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn no_answer_goes_where_the_service_itself_speaks() {
+    let broker = Broker::start();
+    let gavel = Gavel::start(&broker);
+    let client = broker.client().await;
+    let mut all = client.subscribe("fraud.v1.*.p1.>").await.unwrap();
+    let mut others = client.subscribe("$elsewhere.>").await.unwrap();
+    ask(&client, "fraud.v1.score.p1.c_1", &transaction("t-1")).await;
+    let replies = ["fraud.v1.verdict.p1.deny", "fraud.v1.label.p1.c_1", "fraud.v1.reload", "$elsewhere.x"];
+    for (subject, body) in [("fraud.v1.score.p1.c_1", transaction("t-2")), ("fraud.v1.list.x", "{}".to_owned())] {
+        for reply in replies {
+            client.publish_with_reply(subject, reply, body.clone().into()).await.unwrap();
+        }
+    }
+    gavel.wait_metric("gavel_refusals_total", "invalid_reply", 8.0);
+    // The same id is a new one afterwards.
+    let answer = ask(&client, "fraud.v1.score.p1.c_1", &transaction("t-2")).await;
+    assert_eq!(header(&answer, "Fraud-Duplicate"), None);
+    // A subject that only begins like one of the service's is nobody's.
+    let answered = client.subscribe("fraud.v1.verdicts").await.unwrap();
+    client.publish_with_reply("fraud.v1.score.p1.c_1", "fraud.v1.verdicts", transaction("t-3").into()).await.unwrap();
+    assert!(answered.take(1).next().await.is_some());
+    let mut heard = Vec::new();
+    while let Ok(Some(message)) = tokio::time::timeout(std::time::Duration::from_millis(200), all.next()).await {
+        heard.push(message.subject.to_string());
+    }
+    heard.retain(|subject| !subject.contains("score"));
+    assert_eq!(heard, vec!["fraud.v1.verdict.p1.approve"; 3]);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(100), others.next()).await.is_err());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_a_batch_has_no_room_for_is_refused_in_its_place_and_counts_once() {
     let broker = Broker::start_with("max_payload: 8192\n", 0);

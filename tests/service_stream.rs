@@ -264,6 +264,15 @@ async fn where_the_broker_has_jetstream_the_stream_is_made_and_read() {
     let client = broker.client().await;
     let mut verdicts = verdicts(&client).await;
     let mut gavel = Gavel::start_with(broker.url(), "", &[]);
+    // Whoever is answered before the stream is found has an identity there, too.
+    let first = loop {
+        match client.request("fraud.v1.score.p1.c_1", transaction("t-0", 1).into()).await {
+            Ok(answer) => break answer,
+            Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+        }
+    };
+    let verdict = next(&mut verdicts).await;
+    assert_eq!((header(verdict.headers.as_ref(), "Nats-Msg-Id"), verdict.payload), ("p1/c_1/t-0", first.payload));
     gavel.wait_ready();
     put(&jetstream::new(client.clone()), "fraud.v1.txn.p1.c_1", transaction("t-1", 4_599)).await;
     let verdict = next(&mut verdicts).await;
@@ -273,7 +282,9 @@ async fn where_the_broker_has_jetstream_the_stream_is_made_and_read() {
     assert_eq!((header(verdict.headers.as_ref(), "Nats-Msg-Id"), verdict.payload), ("p1/c_1/t-2", asked.payload));
     gavel.terminate();
     assert!(gavel.wait_exit().success());
-    assert_eq!(stored(&client, "FRAUD-VERDICTS").await.len(), 2);
+    let stored = stored(&client, "FRAUD-VERDICTS").await;
+    let ids: Vec<&str> = stored.iter().map(|(_, id, _)| id.as_str()).collect();
+    assert!(ids.ends_with(&["p1/c_1/t-1", "p1/c_1/t-2"]) && ids.len() <= 3, "{ids:?}");
 }
 
 /// A broker without streams is nothing to complain of; once it has some, they are read.

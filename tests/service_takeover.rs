@@ -130,6 +130,24 @@ async fn the_stream_is_read_on_where_the_other_process_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_other_dies_before_it_notices_it_is_an_ordinary_start() {
+    let broker = Broker::start();
+    let mut first = Gavel::start(&broker);
+    first.wait_ready();
+    let stopped = Command::new("kill").args(["-STOP", &first.pid().to_string()]).status().expect("kill runs");
+    assert!(stopped.success());
+    let second = Gavel::start_with(broker.url(), &configuration(&first), &["--take-over"]);
+    wait_for("its asking", || first.folder().join("state/take-over").exists().then_some(()));
+    first.kill();
+    second.wait_ready();
+
+    let nothing = "[durability]\ndir = \"none\"\n";
+    let mut without = Gavel::start_with(broker.url(), nothing, &["--take-over"]);
+    assert_eq!(without.wait_exit().code(), Some(2));
+    without.wait_log("[durability] dir is none");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_nobody_serves_it_is_an_ordinary_start() {
     let broker = Broker::start();
     let alone = Gavel::start_with(broker.url(), "", &["--take-over"]);

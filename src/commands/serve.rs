@@ -40,6 +40,10 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
+    if arguments.take_over && config.durability.dir.is_none() {
+        anstream::eprintln!("error: --take-over needs a folder that both processes have, and [durability] dir is none");
+        return ExitCode::from(EXIT_USAGE);
+    }
     logging::start(&config.log);
     let release = match load_release(&config) {
         Ok(release) => release,

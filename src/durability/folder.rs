@@ -70,6 +70,11 @@ impl Folder {
         Self::over(path, Some(lock))
     }
 
+    /// Whether nobody has a folder.
+    pub fn is_free(path: &Path) -> bool {
+        private().write(true).open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
+    }
+
     /// A folder that is another's: of this process, or of one that is about to hand it over. What lies there is not
     /// written to, but for files that the owner does not know.
     pub fn beside(path: &Path) -> Result<Self, FolderError> {

@@ -253,6 +253,15 @@ impl Answering {
         }
     }
 
+    /// Refuses a message whose answer may not go where it is asked for, without looking at it and without an answer.
+    pub fn ignore(&mut self, kind: Kind) {
+        let message = "the reply subject is one of this service or of the broker";
+        let refusal = Refusal::of(RefusalClass::BadInput, "invalid_reply", message);
+        self.tally.message(kind);
+        self.tally.refusal(&self.metrics, &refusal);
+        self.discovery.count_refusal(kind, &refusal);
+    }
+
     /// Refuses a message that there is no room for, without looking at it.
     pub fn shed(&mut self, kind: Kind, request: &Message, out: &mut Outbox) {
         match kind {

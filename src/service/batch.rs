@@ -103,7 +103,7 @@ mod tests {
             [(0, 0, 0), (1, 40, 0), (1, 400, 0), (3, 300, 0), (3, 300, 140), (3, 300, 600), (9, 7, 0), (50, 400, 2_000)]
         {
             let max_bytes = 2 + elements * (refusal.len() + 1) + more;
-            let mut answers = Answers::begin(b"old".to_vec(), elements, max_bytes).ok().expect("refusals fit");
+            let mut answers = Answers::begin(b"old".to_vec(), elements, max_bytes).expect("refusals fit");
             let answer = format!("\"{}\"", "x".repeat(answer));
             let mut told = 0;
             for _ in 0..elements {

@@ -75,6 +75,16 @@ pub enum BrokerError {
         /// Why.
         source: io::Error,
     },
+    /// A file for TLS that cannot be used.
+    #[error("`[nats] {key}`: {} {reason}", path.display())]
+    TlsFile {
+        /// The key that names it.
+        key: &'static str,
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The server cannot send headers, which every reply needs.
     #[error("{servers} runs nats-server {version}, which has no headers; 2.2 or newer is needed")]
     TooOld {
@@ -211,6 +221,7 @@ async fn options(config: &NatsConfig) -> Result<ConnectOptions, BrokerError> {
         .subscription_capacity(config.subscription_capacity)
         .client_capacity(config.client_capacity)
         .reconnect_delay_callback(pause);
+    check_tls_files(config)?;
     if let Some(authorities) = &config.tls_ca {
         options = options.require_tls(true).add_root_certificates(authorities.clone());
     }
@@ -218,6 +229,34 @@ async fn options(config: &NatsConfig) -> Result<ConnectOptions, BrokerError> {
         options = options.require_tls(true).add_client_certificate(files.certificate.clone(), files.key.clone());
     }
     Ok(options)
+}
+
+/// The client would say of a bad file neither which one it is nor, of one without a certificate, anything at all.
+fn check_tls_files(config: &NatsConfig) -> Result<(), BrokerError> {
+    let client = config.tls_client.as_ref();
+    let files = [
+        ("tls_ca", config.tls_ca.as_deref(), "certificate"),
+        ("tls_cert", client.map(|files| &*files.certificate), "certificate"),
+        ("tls_key", client.map(|files| &*files.key), "private key without a password"),
+    ];
+    let holds = |bytes: &[u8], what: &str| match what {
+        // Of one kind or another, such as `RSA PRIVATE KEY`, but not encrypted.
+        "certificate" => memchr::memmem::find(bytes, b"-----BEGIN CERTIFICATE-----").is_some(),
+        _ => {
+            memchr::memmem::find(bytes, b"PRIVATE KEY-----").is_some()
+                && memchr::memmem::find(bytes, b"ENCRYPTED").is_none()
+        }
+    };
+    for (key, path, what) in files {
+        let Some(path) = path else { continue };
+        let reason = match std::fs::read(path) {
+            Ok(bytes) if holds(&bytes, what) => continue,
+            Ok(_) => format!("holds no {what} in PEM"),
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        return Err(BrokerError::TlsFile { key, path: path.to_owned(), reason });
+    }
+    Ok(())
 }
 
 /// How long to wait before an attempt, the first being 1: not at all, then longer and longer, each with jitter so that

@@ -1,5 +1,5 @@
-//! Connections to the port for metrics and health: a bounded number at a time, and none that says nothing. Whoever opens
-//! many must not take the files that the journal and the broker need.
+//! Connections to the port for metrics and health: a bounded number at a time, and none that asks nothing or takes its
+//! time to. Whoever opens many must not take the files that the journal and the broker need.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ use tokio::{
 
 /// More connections than this wait until another is closed.
 const CALLERS_MAX: usize = 64;
-/// A connection over which nothing has come or gone for so long is closed.
+/// A connection over which no answer has gone for so long is closed, whatever has come.
 const SILENT_MAX: Duration = Duration::from_secs(10);
 
 /// The port.
@@ -61,10 +61,9 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// What came of moving bytes: the end of the connection where none have moved for long.
+    /// What came of moving bytes: the end of the connection where no answer has gone for long.
     fn moved<T>(&mut self, moved: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if moved.is_ready() {
-            self.silent.as_mut().reset(Instant::now() + SILENT_MAX);
             return moved;
         }
         self.silent.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
@@ -81,6 +80,9 @@ impl AsyncRead for Caller {
 impl AsyncWrite for Caller {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if written.is_ready() {
+            self.silent.as_mut().reset(Instant::now() + SILENT_MAX);
+        }
         self.moved(written, context)
     }
 

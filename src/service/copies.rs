@@ -41,23 +41,38 @@ pub struct Slicer {
     reply: Subject,
     copies: u64,
     from: Option<Gap>,
+    /// There is no stream that would confirm anything.
+    is_paused: bool,
 }
 
 impl Slicer {
     /// Copies are confirmed below an inbox.
     pub fn new(inbox: String) -> Self {
         let reply = subject(&inbox, 0);
-        Self { inbox, number: 0, reply, copies: 0, from: None }
+        Self { inbox, number: 0, reply, copies: 0, from: None, is_paused: false }
     }
 
     /// Lets a copy be confirmed.
     pub fn stamp(&mut self, copy: &mut OutboundMessage) {
-        copy.reply = Some(self.reply.clone());
-        self.copies += 1;
+        if !self.is_paused {
+            copy.reply = Some(self.reply.clone());
+            self.copies += 1;
+        }
+    }
+
+    /// Lets copies be confirmed from now on, or no longer: there is no slice of the time between.
+    pub fn pause(&mut self, is_paused: bool) {
+        (self.is_paused, self.from, self.copies) = (is_paused, None, 0);
+        // What is still confirmed of before counts for no later one.
+        self.number += 1;
+        self.reply = subject(&self.inbox, self.number);
     }
 
     /// Ends a slice with the last record of it, and begins the next. There is none before the first was begun.
     pub fn end(&mut self, last: u64, now_unix_ms: i64) -> Option<Slice> {
+        if self.is_paused {
+            return None;
+        }
         let next = Gap { after: last, since_ms: now_unix_ms };
         let from = self.from.replace(next);
         // What was answered before the first look at the clock counts for the first slice.
@@ -136,6 +151,13 @@ impl Outstanding {
     pub fn overdue(&self, now_ms: i64) -> Option<Slice> {
         let oldest = self.slices.front().filter(|oldest| now_ms - oldest.told_ms >= CONFIRM_TIMEOUT_MS)?;
         Some(oldest.slice)
+    }
+
+    /// Nothing of before is owed to a stream that is not there.
+    pub fn forget(&mut self) {
+        self.slices.clear();
+        self.early.clear();
+        self.begun.clear();
     }
 
     /// Everything up to a record is stored.
@@ -302,6 +324,16 @@ mod tests {
         assert_eq!(slicer.end(9, 1_100), Some(Slice { number: 0, copies: 2, from, last: 9 }));
         let from = Gap { after: 9, since_ms: 1_100 };
         assert_eq!(slicer.end(9, 1_200), Some(Slice { number: 1, copies: 0, from, last: 9 }));
+
+        // Where there is no stream nothing is confirmed, and nothing of that time is missing later.
+        slicer.pause(true);
+        let mut copy = OutboundMessage { subject: "v".into(), reply: None, payload: Vec::new().into(), headers: None };
+        slicer.stamp(&mut copy);
+        assert_eq!((copy.reply, slicer.end(12, 1_300)), (None, None));
+        slicer.pause(false);
+        assert_eq!(slicer.end(15, 1_400), None);
+        let from = Gap { after: 15, since_ms: 1_400 };
+        assert_eq!(slicer.end(16, 1_500), Some(Slice { number: 4, copies: 0, from, last: 16 }));
     }
 
     #[test]

@@ -30,13 +30,6 @@ pub struct Streamed {
     pub message: Message,
 }
 
-/// What verdicts are given where there is a stream.
-#[derive(Clone)]
-pub struct Stamps {
-    /// The inbox below which the stream of verdicts confirms the copies of verdicts on requests, if it does.
-    pub confirm_below: Option<String>,
-}
-
 /// Where reading goes on.
 #[derive(Default)]
 pub struct Begin {
@@ -46,6 +39,8 @@ pub struct Begin {
     pub unpublished: Vec<Unpublished>,
     /// The last verdict before these, which is known to be published.
     pub published: Option<Published>,
+    /// The last record of all.
+    pub last: u64,
 }
 
 /// A verdict of the stream that an earlier process knew to be stored.

@@ -3,7 +3,10 @@
 
 mod durable;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use prometheus::{
     Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -139,6 +142,7 @@ pub struct Metrics {
     pub journal_damage: IntCounter,
     /// The stream path.
     pub stream: StreamMetrics,
+    serving: AtomicBool,
     ready: IntGauge,
     release: IntGaugeVec,
     /// Edits looked at, by what came of them.
@@ -315,7 +319,8 @@ impl Metrics {
                 "Damaged places found in the journal, at the start or for a snapshot.",
             )?,
             stream: StreamMetrics::new(&registry)?,
-            ready: made.gauge("gavel_ready", "Whether requests are served.")?,
+            serving: AtomicBool::new(false),
+            ready: made.gauge("gavel_ready", "Whether requests are served, as `/readyz` has it.")?,
             release: made.gauges(
                 "gavel_release_info",
                 "The versions that verdicts name; always 1.",
@@ -358,6 +363,7 @@ impl Metrics {
         self.uptime.set(i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX));
         self.held_keys.count();
         self.resident_bytes.set(resident_bytes().unwrap_or_default());
+        self.ready.set(self.is_ready().into());
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
@@ -365,12 +371,12 @@ impl Metrics {
 
     /// Says whether requests are served.
     pub fn set_ready(&self, ready: bool) {
-        self.ready.set(ready.into());
+        self.serving.store(ready, Ordering::Relaxed);
     }
 
     /// Whether requests are served and not refused for want of a journal, and it is known whether there is a stream.
     pub fn is_ready(&self) -> bool {
-        self.ready.get() == 1 && self.journal_refusing.get() == 0 && !self.stream.is_awaited()
+        self.serving.load(Ordering::Relaxed) && self.journal_refusing.get() == 0 && !self.stream.is_awaited()
     }
 
     /// Names the versions that serve from now on.

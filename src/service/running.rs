@@ -20,7 +20,7 @@ use super::{
     handover::Latest,
     http,
     keeper::Keeper,
-    link::{self, Stamps},
+    link,
     metrics::Metrics,
     quality::Notebook,
     reload::{Reloader, Serving},
@@ -94,9 +94,9 @@ impl Service {
         let http_address = listener.local_addr().map_err(listen)?;
 
         let metrics = Arc::new(Metrics::new()?);
-        let subjects = Subjects::new(config.subjects.clone());
         let id = format!("{:016x}", rand::random::<u64>());
         let inbox = broker::inbox(&id);
+        let subjects = Subjects::new(config.subjects.clone()).with_inbox(&inbox);
         let discovery = Discovery::new(id, jiff::Timestamp::now().to_string(), &subjects);
         let keeper = Keeper::open(&config.durability, metrics.clone(), takes_over)?;
         let serving = Serving::new(config, &release);
@@ -113,15 +113,14 @@ impl Service {
         let (stream, readers_end) = (config.stream.path != StreamPath::Off).then(link::link).unzip();
         // Without a journal, or a stream to hold them, nothing could be published again.
         let confirms_copies = config.durability.dir.is_some() && config.stream.verdicts.is_some();
-        let stamps = Stamps { confirm_below: confirms_copies.then(|| inbox.clone()) };
-        // Where a stream is only sought, that begins once it is found.
-        if config.stream.path == StreamPath::On {
-            answering.stamp_verdicts(stamps.clone());
+        // Where a stream is only sought that ends if there is none: one that is away for now is owed its verdicts.
+        if config.stream.path != StreamPath::Off {
+            answering.stamp_verdicts(confirms_copies.then(|| inbox.clone()));
         }
         let worker = Worker::start((config.nats.clone(), &config.scoring), answering, metrics.clone(), stream)
             .map_err(ServiceError::Thread)?;
         let reader = readers_end.map(|link| {
-            let reader = Reader::new(config, (subjects, inbox, stamps), link, worker.commands(), metrics.clone());
+            let reader = Reader::new(config, (subjects, inbox), link, worker.commands(), metrics.clone());
             await_stream(&metrics, worker.state());
             tokio::spawn(reader.run())
         });

@@ -27,7 +27,7 @@ use super::{
     answering::{self, Answering},
     broker::{self, Line},
     handover::{Latest, Refill, Refilled, Swapped},
-    link::{Stamps, StreamLink, Streamed},
+    link::{StreamLink, Streamed},
     metrics::Metrics,
     outbox::Outbox,
     pace::{Leaving, Promises, Throughput},
@@ -64,6 +64,12 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for the client to close the connection once the broker has everything.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// By then a broker has told which permissions are missing.
+const PERMISSIONS_TOLD: Duration = Duration::from_secs(5);
+
+/// Subscriptions that the broker no longer permits are tried again after this long.
+const LISTEN_AGAIN: Duration = Duration::from_secs(30);
+
 /// What the scoring thread is told.
 pub enum Command {
     /// Another release takes over.
@@ -76,8 +82,8 @@ pub enum Command {
     Lend(Latest, SyncSender<Latest>),
     /// Tell every change to lists that is in force.
     ListChanges(SyncSender<Vec<ListChange<'static>>>),
-    /// There is a stream.
-    Stamp(Stamps),
+    /// There is a stream, or there is none.
+    Stamp(bool),
     /// Say this.
     Say(Subject, HeaderMap, Bytes),
     /// Answer everything that was received, and end.
@@ -139,6 +145,8 @@ pub struct Work {
     pub failure: Option<String>,
     /// When the process began.
     pub started: Instant,
+    /// When it first served.
+    pub served: Option<Instant>,
 }
 
 impl Work {
@@ -158,8 +166,8 @@ impl Work {
             Command::Lend(latest, lent) => drop(lent.try_send(self.answering.lend(latest))),
             Command::ListChanges(told) => drop(told.try_send(self.answering.list_changes())),
             Command::Say(subject, headers, payload) => self.outbox.publish(subject, headers, payload),
-            Command::Stamp(stamps) => {
-                self.answering.stamp_verdicts(stamps);
+            Command::Stamp(goes_on) => {
+                self.answering.go_on_stamping(goes_on);
                 // The first slice begins with the next record.
                 let _ = self.answering.end_slice(Clock::read().moment().unix_ms);
             }
@@ -187,6 +195,8 @@ struct Session<'w> {
     /// What has come over two servers, while there are two.
     twice: Option<Twice>,
     end: Option<End>,
+    /// What the broker no longer permits to listen to, and since when.
+    lacking: Vec<(String, Instant)>,
     connects: u64,
     published: u64,
     ticker: Interval,
@@ -211,6 +221,7 @@ pub async fn serve(line: Line, work: &mut Work) -> End {
         promises: Promises::default(),
         twice: None,
         end: None,
+        lacking: Vec::new(),
         connects: 1,
         published: 0,
         ticker,
@@ -308,6 +319,9 @@ impl Session<'_> {
             if twice.as_mut().is_some_and(|twice| twice.is_copy(&message, is_of_old)) {
                 return;
             }
+            if message.reply.as_ref().is_some_and(|reply| !answering.subjects().may_answer(reply)) {
+                return answering.ignore(kind);
+            }
             let arrived = *stamp.get_or_insert_with(Instant::now);
             if !queue.has_room(message.length) {
                 return answering.shed(kind, &message, outbox);
@@ -401,8 +415,14 @@ impl Session<'_> {
                     metrics.complaints.inc();
                     let complaint = error.to_string();
                     tracing::error!(complaint, "the broker complains");
+                    // One that goes missing later leaves the others to go on with.
+                    let is_start = self.work.served.is_none_or(|since| since.elapsed() < PERMISSIONS_TOLD);
                     if complaint.to_ascii_lowercase().contains("permissions violation for subscription") {
-                        self.end = Some(End::Forbidden(complaint));
+                        if is_start {
+                            self.end = Some(End::Forbidden(complaint));
+                        } else if let Some(subject) = complaint.split('"').nth(1) {
+                            self.lacking.push((subject.to_owned(), Instant::now()));
+                        }
                     }
                 }
                 Event::ClientError(error) => {
@@ -429,7 +449,7 @@ impl Session<'_> {
         let is_connected = both.iter().all(|client| client.connection_state() == connection::State::Connected);
         let connects = both.iter().map(|client| client.statistics().connects.load(Ordering::Relaxed));
         let connects = connects.max().unwrap_or_default();
-        let Work { metrics, answering, state, .. } = &mut *self.work;
+        let Work { metrics, answering, state, served, .. } = &mut *self.work;
         metrics.reconnects.inc_by(connects.saturating_sub(self.connects));
         if is_connected && (!self.is_connected || connects > self.connects) {
             greet(&self.listening.client, answering);
@@ -439,8 +459,13 @@ impl Session<'_> {
         self.connects = connects;
         self.is_connected = is_connected;
         metrics.connected.set(is_connected.into());
-        let is_ready = is_connected && self.ending.is_none();
+        // Discovery may be missing.
+        let is_whole = self.lacking.iter().all(|(subject, _)| subject.starts_with("$SRV."));
+        let is_ready = is_connected && self.ending.is_none() && is_whole;
         metrics.set_ready(is_ready);
+        if is_ready {
+            served.get_or_insert_with(Instant::now);
+        }
         let now = if is_ready { State::Serving } else { State::Connecting };
         state.send_if_modified(|state| mem::replace(state, now.clone()) != now);
     }
@@ -517,6 +542,9 @@ impl Session<'_> {
                 in_time(self.listening.end()).await?;
             } else {
                 self.go_on_moving().await?;
+                while let Some((subject, _)) = self.lacking.pop_if(|(_, since)| since.elapsed() > LISTEN_AGAIN) {
+                    self.listening.listen_again(&subject).await?;
+                }
             }
             return Ok(None);
         };

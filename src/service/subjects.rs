@@ -76,12 +76,21 @@ impl StreamKind {
 #[derive(Clone)]
 pub struct Subjects {
     roots: SubjectRoots,
+    /// What this process listens to for itself, if that is known.
+    inbox: Option<String>,
 }
 
 impl Subjects {
     /// The subjects below the given roots.
     pub fn new(roots: SubjectRoots) -> Self {
-        Self { roots }
+        Self { roots, inbox: None }
+    }
+
+    /// The same of a process that listens below an inbox for itself.
+    #[must_use]
+    pub fn with_inbox(mut self, inbox: &str) -> Self {
+        self.inbox = Some(inbox.to_owned());
+        self
     }
 
     /// What is subscribed to for the work itself; requests for discovery are apart.
@@ -102,6 +111,18 @@ impl Subjects {
     pub fn route<'s>(&self, kind: Kind, subject: &'s [u8]) -> Result<Route<'s>, Refusal> {
         let mut tokens = self.tokens(kind, subject).splitn(2, '.');
         route(tokens.next().unwrap_or_default(), tokens.next())
+    }
+
+    /// Whether an answer may go to a subject that somebody asks for: not to where the service itself is listened to or
+    /// listens, nor to the broker, for whoever asks may not be permitted to publish there. What other processes of the
+    /// service listen to for themselves nobody can know.
+    pub fn may_answer(&self, reply: &str) -> bool {
+        let SubjectRoots { score, txn, batch, verdict, outcome, label, list, refused, reload } = &self.roots;
+        let own = [score, txn, batch, verdict, outcome, label, list, refused, reload].into_iter().chain(&self.inbox);
+        let is_below = |root: &String| {
+            reply.strip_prefix(root.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        !reply.starts_with('$') && !own.into_iter().any(is_below)
     }
 
     /// What the stream captures.

@@ -56,6 +56,7 @@ impl Worker {
             is_draining: false,
             failure: None,
             started: Instant::now(),
+            served: None,
         };
         let thread = std::thread::Builder::new().name("scoring".into()).spawn(move || {
             let granted = priority::raise(nice);

@@ -117,7 +117,7 @@ impl Line {
 
 impl Reader {
     pub(crate) fn new(begin: Begin) -> Self {
-        let Begin { taken, unpublished, published } = begin;
+        let Begin { taken, unpublished, published, .. } = begin;
         Self {
             place: Place::new(taken),
             bookmarks: Bookmarks::new(&unpublished),

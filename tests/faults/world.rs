@@ -23,7 +23,6 @@ use gavel::{
         discovery::Discovery,
         handover::{Latest, Refill, Refilled},
         keeper::Keeper,
-        link::Stamps,
         metrics::Metrics,
         outbox::Outbox,
         quality::Notebook,
@@ -440,7 +439,7 @@ impl World {
             Err(error) => panic!("seed {}: {error}", self.seed),
         };
         if let Some(streaming) = &mut self.streaming {
-            answering.stamp_verdicts(Stamps { confirm_below: Some("inbox".into()) });
+            answering.stamp_verdicts(Some("inbox".into()));
             streaming.begin(begin);
             // The first slice begins before anything is answered.
             streaming.end_slice(&mut answering, self.now_ms);

@@ -22,7 +22,7 @@ use crate::{
     service::{
         copies::{Slice, Slicer},
         ledger::{Settled, Settlement, Unpublished},
-        link::{Begin, Published, Stamps, Streamed},
+        link::{Begin, Published, Streamed},
         outbox::Outbox,
         subjects::{StreamKind, Subjects},
     },
@@ -55,10 +55,18 @@ pub(super) fn unpublished_of(
 
 impl Answering {
     /// Gives every verdict the identity that keeps a stream from storing it twice, and has the stream of verdicts confirm
-    /// the copies of verdicts on requests.
-    pub fn stamp_verdicts(&mut self, stamps: Stamps) {
+    /// the copies of verdicts on requests below an inbox, if it does.
+    pub fn stamp_verdicts(&mut self, confirm_below: Option<String>) {
         self.is_identifying = true;
-        self.slicer = stamps.confirm_below.map(Slicer::new);
+        self.slicer = confirm_below.map(Slicer::new);
+    }
+
+    /// Goes on with that, or leaves it, for there is no stream.
+    pub fn go_on_stamping(&mut self, goes_on: bool) {
+        self.is_identifying = goes_on;
+        if let Some(slicer) = &mut self.slicer {
+            slicer.pause(!goes_on);
+        }
     }
 
     /// Ends a slice of the copies, if they are confirmed.
@@ -99,7 +107,8 @@ impl Answering {
                 Some(Published { record, identity, stored_ms: origin.stored_ms })
             });
         }
-        Begin { taken: mark.taken, unpublished: unpublished.into(), published }
+        let last = self.keeper.next_record().saturating_sub(1);
+        Begin { taken: mark.taken, unpublished: unpublished.into(), published, last }
     }
 
     /// Takes in a message of the stream, and says what came of it.

@@ -34,6 +34,11 @@ impl Answering {
         self.keeper.is_succeeding()
     }
 
+    /// Whether the process that served is gone.
+    pub fn is_alone(&self) -> bool {
+        self.keeper.is_folder_free()
+    }
+
     /// Reads what the process that serves has written so far.
     pub fn follow(&mut self) -> Result<(), String> {
         self.keeper.follow(&mut self.scorer, &mut self.notebook)

@@ -46,6 +46,11 @@ impl Keeper {
         self.dir.as_deref().map(Handing::new)
     }
 
+    /// Whether nobody has the folder.
+    pub fn is_folder_free(&self) -> bool {
+        self.dir.as_deref().is_some_and(Folder::is_free)
+    }
+
     /// Lets the folder go, at the end.
     pub fn release_folder(&mut self) {
         self.state = State::Off;

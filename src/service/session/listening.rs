@@ -20,6 +20,7 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 /// One subscription.
 struct Inbox {
     kind: Kind,
+    subject: String,
     subscriber: Subscriber,
     has_ended: bool,
 }
@@ -54,11 +55,20 @@ impl Listening {
     pub(super) async fn begin(client: Client, wanted: Vec<(Kind, String)>) -> io::Result<Self> {
         let mut inboxes = Vec::with_capacity(wanted.len());
         for (kind, subject) in wanted {
-            let subscriber = client.subscribe(subject).await.map_err(io::Error::other)?;
-            inboxes.push(Inbox { kind, subscriber, has_ended: false });
+            let subscriber = client.subscribe(subject.clone()).await.map_err(io::Error::other)?;
+            inboxes.push(Inbox { kind, subject, subscriber, has_ended: false });
         }
         broker::round_trip(&client).await?;
         Ok(Self { client, inboxes, stage: Stage::Open })
+    }
+
+    /// Subscribes once more to what the server has ended because it was not permitted.
+    pub(super) async fn listen_again(&mut self, subject: &str) -> io::Result<()> {
+        for inbox in self.inboxes.iter_mut().filter(|inbox| inbox.subject == subject) {
+            inbox.subscriber = self.client.subscribe(inbox.subject.clone()).await.map_err(io::Error::other)?;
+            inbox.has_ended = false;
+        }
+        Ok(())
     }
 
     /// Takes what has come, one subscription after the other.
@@ -71,7 +81,7 @@ impl Listening {
             self.stage = Stage::HeardOut;
             is_busy = true;
         }
-        for Inbox { kind, subscriber, has_ended } in &mut self.inboxes {
+        for Inbox { kind, subscriber, has_ended, .. } in &mut self.inboxes {
             while !*has_ended && let Poll::Ready(next) = subscriber.poll_next_unpin(context) {
                 is_busy = true;
                 match next {

@@ -24,7 +24,7 @@ impl Session<'_> {
         let mut is_noting = self.work.answering.ask_to_note(true);
         while !is_noting {
             tokio::time::sleep(LOOK_EVERY).await;
-            is_noting = self.work.answering.ask_to_note(false);
+            is_noting = self.work.answering.ask_to_note(false) || self.work.answering.is_alone();
             if since.elapsed() > NOTICE_TIMEOUT {
                 return self.give_up("the process that has the folder does not notice that it is to hand over");
             }

@@ -17,7 +17,7 @@ use super::{
     broker::{self, BrokerError},
     copies::{Bookmarks, Outstanding},
     ledger::Ledger,
-    link::{Begin, Published, ReaderLink, Stamps},
+    link::{Begin, Published, ReaderLink},
     metrics::Metrics,
     place::Place,
     session::Command,
@@ -79,8 +79,11 @@ pub struct Reader {
     published: Option<Published>,
     /// The record up to which the verdicts of the stream are stored.
     done_record: u64,
-    /// What the scoring thread is told once there is a stream, where that is not known from the beginning.
-    stamps: Option<Stamps>,
+    /// The last records of the slice before the last one and of that: what came up to the first was published some time
+    /// ago, and what the stream of verdicts does not hold of it is missing.
+    slice_ends: [u64; 2],
+    /// Whether verdicts are stamped for a stream that is there, or may be.
+    is_stamped: bool,
     /// Whether it has ever read.
     has_read: bool,
     /// Since when it has been reading, if it has since it last began.
@@ -92,7 +95,7 @@ impl Reader {
     /// A reader that begins once the journal is read.
     pub fn new(
         config: &Config,
-        (subjects, inbox, stamps): (Subjects, String, Stamps),
+        (subjects, inbox): (Subjects, String),
         link: ReaderLink,
         commands: mpsc::Sender<Command>,
         metrics: Arc<Metrics>,
@@ -112,7 +115,8 @@ impl Reader {
             bookmarks: Bookmarks::default(),
             published: None,
             done_record: 0,
-            stamps: (config.stream.path == StreamPath::Sought).then_some(stamps),
+            slice_ends: [0; 2],
+            is_stamped: true,
             has_read: false,
             reading_since: None,
             started: Instant::now(),
@@ -121,10 +125,11 @@ impl Reader {
 
     /// Reads until the service ends.
     pub async fn run(mut self) {
-        let Ok(Begin { taken, unpublished, published }) = (&mut self.link.begin).await else { return };
+        let Ok(Begin { taken, unpublished, published, last }) = (&mut self.link.begin).await else { return };
         self.metrics.stream.republished.inc_by(unpublished.len() as u64);
         self.place = Place::new(taken);
         self.published = published;
+        self.slice_ends = [last; 2];
         self.bookmarks = Bookmarks::new(&unpublished);
         self.ledger = Ledger::new(unpublished);
         let (mut attempt, mut told) = (1, String::new());
@@ -140,10 +145,13 @@ impl Reader {
             }
             match error {
                 ReadingError::Ended => return,
-                error if self.stamps.is_some() && error.is_absence() => {
+                error if self.config.path == StreamPath::Sought && !self.has_read && error.is_absence() => {
                     let text = error.to_string();
                     // Of a broker that is not there others tell.
                     if !matches!(error, ReadingError::Broker(_)) {
+                        if self.stamp(false).await.is_err() {
+                            return;
+                        }
                         if text != told {
                             tracing::info!(reason = text, "there is no stream to read; requests are served");
                             told = text;
@@ -176,6 +184,18 @@ impl Reader {
             self.metrics.stream.restarts.inc();
             tokio::time::sleep(broker::pause(attempt)).await;
         }
+    }
+
+    /// Has verdicts stamped for the stream from now on, or no longer.
+    async fn stamp(&mut self, is_stamped: bool) -> Result<(), ReadingError> {
+        if self.is_stamped == is_stamped {
+            return Ok(());
+        }
+        self.commands.send(Command::Stamp(is_stamped)).await.map_err(|_| ReadingError::Ended)?;
+        self.is_stamped = is_stamped;
+        self.copies.forget();
+        while self.link.slices.try_recv().is_ok() {}
+        Ok(())
     }
 
     fn now_ms(&self) -> i64 {

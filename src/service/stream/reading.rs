@@ -43,7 +43,6 @@ use crate::{
         link::Streamed,
         metrics::Metrics,
         place::{Place, Sighting},
-        session::Command,
         subjects::Subjects,
     },
 };
@@ -100,13 +99,14 @@ impl Reader {
     /// Reads over one connection until something is wrong.
     pub(super) async fn read(&mut self) -> Result<(), ReadingError> {
         let Broker { client, mut events } = broker::connect(&self.nats, NAME).await?;
+        let metrics = self.metrics.clone();
         let line = {
             let set_up = self.set_up(client);
             let mut set_up = std::pin::pin!(set_up);
             loop {
                 tokio::select! {
                     biased;
-                    event = events.recv() => { trouble(event.as_ref())?; }
+                    event = events.recv() => { trouble(event.as_ref(), &metrics)?; }
                     line = &mut set_up => break line,
                 }
             }
@@ -117,7 +117,7 @@ impl Reader {
             Err(error) => error,
         };
         while let Some(event) = events.recv().now_or_never() {
-            trouble(event.as_ref())?;
+            trouble(event.as_ref(), &metrics)?;
         }
         Err(silence)
     }
@@ -169,10 +169,7 @@ impl Reader {
             .map_err(|error| broken(&error))?;
         self.ledger.reconnect();
         // It comes before any message does.
-        if let Some(stamps) = self.stamps.take() {
-            let told = self.commands.send(Command::Stamp(stamps)).await;
-            told.map_err(|_| ReadingError::Ended)?;
-        }
+        self.stamp(true).await?;
         tracing::info!(
             stream = transactions.cached_info().config.name,
             after = self.place.known(),
@@ -215,7 +212,7 @@ impl Reader {
             let has_room = self.ledger.len() < setup::IN_FLIGHT_MAX;
             tokio::select! {
                 biased;
-                event = line.events.recv() => trouble(event.as_ref())?,
+                event = line.events.recv() => trouble(event.as_ref(), &self.metrics)?,
                 settled = self.link.settled.recv() => {
                     let mut settled = Some(settled.ok_or(ReadingError::Ended)?);
                     for _ in 0..TOGETHER {
@@ -241,6 +238,7 @@ impl Reader {
                     let slice = slice.ok_or(ReadingError::Ended)?;
                     let now_ms = self.now_ms();
                     self.bookmarks.begin(slice.from);
+                    self.slice_ends = [self.slice_ends[1], slice.last];
                     self.copies.add(slice, now_ms);
                 }
                 bookmark = line.bookmarked.1.recv() => self.bookmarks.extend(bookmark),
@@ -340,7 +338,9 @@ impl Reader {
 
     fn confirm(&mut self, line: &Line, message: &Message) -> Result<(), ReadingError> {
         let suffix = message.subject.rsplit('.').next().unwrap_or_default();
-        if let Some(token) = suffix.strip_prefix("all-").and_then(|token| token.parse().ok()) {
+        if line.verdicts.is_none()
+            && let Some(token) = suffix.strip_prefix("all-").and_then(|token| token.parse().ok())
+        {
             self.ledger.confirm_all(token);
             return Ok(());
         }
@@ -401,12 +401,14 @@ impl Reader {
         // stored may be gone.
         if self.bookmarks.newest().is_none()
             && let Some(published) = &self.published
-            && let Some(recalled) = recall.since(published).await?
+            && let Some(recalled) = recall.since(published, self.slice_ends[0]).await?
         {
             self.tell_forgotten(recalled);
         }
         let Some(gap) = self.bookmarks.gap() else { return Ok(()) };
-        let recalled = recall.gap(gap).await?;
+        // What this process has published before the connection broke may have been stored and forgotten since.
+        let up_to = if self.has_read { u64::MAX } else { self.slice_ends[0] };
+        let recalled = recall.gap(gap, up_to).await?;
         self.copies.recalled(recalled.last);
         if self.bookmarks.mend() {
             self.tell_forgotten(recalled);
@@ -449,7 +451,8 @@ impl Reader {
             && now_ms >= line.recall_from_ms
             && let (Some(recall), Some(slice)) = (line.recall.clone(), self.copies.overdue(now_ms))
         {
-            line.recalling = Some((slice.last, tokio::spawn(async move { recall.gap(slice.from).await })));
+            let up_to = self.slice_ends[0].max(slice.last);
+            line.recalling = Some((slice.last, tokio::spawn(async move { recall.gap(slice.from, up_to).await })));
         }
     }
 
@@ -465,7 +468,7 @@ impl Reader {
         let done_record = (!self.ledger.is_empty()).then_some(self.done_record);
         let assured = self.copies.assured(done_record);
         let (newest, gap) = (self.bookmarks.newest().cloned(), self.bookmarks.gap());
-        let highest = self.bookmarks.highest();
+        let (highest, up_to) = (self.bookmarks.highest(), self.slice_ends[0]);
         let verdicts = line.recall.clone().map(|recall| (recall, newest, gap, assured));
         let bookmarked = line.bookmarked.0.clone();
         let ask = async move {
@@ -488,7 +491,7 @@ impl Reader {
             let has_lost = match (newest, gap) {
                 (Some(newest), _) => matches!(recall.holds(&newest).await, Ok(false) | Err(SetupError::Mismatch(_))),
                 // Of the moment before the first bookmark only the journal tells.
-                (None, Some(gap)) => match recall.gap(gap).await {
+                (None, Some(gap)) => match recall.gap(gap, up_to).await {
                     Ok(recalled) => {
                         metrics.stream.recalled.inc_by(recalled.published);
                         false
@@ -564,7 +567,7 @@ fn stored(message: &Message, expected: Option<&str>) -> Result<Option<u64>, Stri
 }
 
 /// What ends reading, of all that can happen to a connection.
-fn trouble(event: Option<&Event>) -> Result<(), ReadingError> {
+fn trouble(event: Option<&Event>, metrics: &Metrics) -> Result<(), ReadingError> {
     let broken = |text: &str| Err(ReadingError::Broken(text.to_owned()));
     match event {
         None | Some(Event::Closed) => broken("the client has closed"),
@@ -572,6 +575,7 @@ fn trouble(event: Option<&Event>) -> Result<(), ReadingError> {
         Some(Event::LameDuckMode) => broken("the broker is about to stop"),
         Some(Event::SlowConsumer(_)) => broken("messages were not taken fast enough"),
         Some(Event::ServerError(error)) => {
+            metrics.complaints.inc();
             let complaint = error.to_string();
             if complaint.to_ascii_lowercase().contains("permissions violation") {
                 return Err(ReadingError::Forbidden(complaint));

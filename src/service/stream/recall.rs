@@ -60,14 +60,14 @@ struct Past {
 }
 
 impl Recall {
-    /// Publishes what is missing from a gap on.
-    pub(super) async fn gap(&self, gap: Gap) -> Result<Recalled, SetupError> {
-        self.run(gap, false).await
+    /// Publishes what is missing from a gap on, up to a record.
+    pub(super) async fn gap(&self, gap: Gap, up_to: u64) -> Result<Recalled, SetupError> {
+        self.run(gap, up_to, false).await
     }
 
     /// If the last verdict that an earlier process knew to be stored is not there, publishes what is missing of the
     /// stream's. What copies are missing nobody knows: the journal does not say when requests came.
-    pub(super) async fn since(&self, published: &Published) -> Result<Option<Recalled>, SetupError> {
+    pub(super) async fn since(&self, published: &Published, up_to: u64) -> Result<Option<Recalled>, SetupError> {
         let info = self.verdicts.get_info().await.map_err(|error| SetupError::Unavailable(error.to_string()))?;
         let state = &info.state;
         // What has been there for long leaves it in the end.
@@ -90,7 +90,7 @@ impl Recall {
         }
         drop(past);
         let since_ms = since_ms.unwrap_or(published.stored_ms);
-        self.run(Gap { after, since_ms }, true).await.map(Some)
+        self.run(Gap { after, since_ms }, up_to, true).await.map(Some)
     }
 
     /// The last number that the stream has given out.
@@ -123,13 +123,17 @@ impl Recall {
         Some(Bookmark { sequence, identity: identity_of(&message.headers)?.to_owned(), from })
     }
 
-    async fn run(&self, gap: Gap, is_of_stream_only: bool) -> Result<Recalled, SetupError> {
+    async fn run(&self, gap: Gap, up_to: u64, is_of_stream_only: bool) -> Result<Recalled, SetupError> {
         let unavailable = |error: &dyn std::fmt::Display| SetupError::Unavailable(error.to_string());
         let stored: BTreeSet<String> = setup::stored_since(&self.verdicts, gap.since_ms).await?;
         let mut recalled = Recalled { published: 0, last: gap.after };
         let mut past = self.read(gap.after);
         let mut waiting = VecDeque::new();
         while let Some(Past { record, stored_ms, message }) = past.recv().await {
+            // What was published just now may be stored just now.
+            if record > up_to {
+                break;
+            }
             recalled.last = record;
             if identity(&message).is_none_or(|identity| stored.contains(identity))
                 || (is_of_stream_only && stored_ms.is_none())
