@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -233,30 +233,23 @@ async fn options(config: &NatsConfig) -> Result<ConnectOptions, BrokerError> {
 
 /// The client would say of a bad file neither which one it is nor, of one without a certificate, anything at all.
 fn check_tls_files(config: &NatsConfig) -> Result<(), BrokerError> {
-    let client = config.tls_client.as_ref();
-    let files = [
-        ("tls_ca", config.tls_ca.as_deref(), "certificate"),
-        ("tls_cert", client.map(|files| &*files.certificate), "certificate"),
-        ("tls_key", client.map(|files| &*files.key), "private key without a password"),
-    ];
-    let holds = |bytes: &[u8], what: &str| match what {
-        // Of one kind or another, such as `RSA PRIVATE KEY`, but not encrypted.
-        "certificate" => memchr::memmem::find(bytes, b"-----BEGIN CERTIFICATE-----").is_some(),
-        _ => {
-            memchr::memmem::find(bytes, b"PRIVATE KEY-----").is_some()
-                && memchr::memmem::find(bytes, b"ENCRYPTED").is_none()
-        }
-    };
-    for (key, path, what) in files {
-        let Some(path) = path else { continue };
+    let has = |bytes: &[u8], text: &str| memchr::memmem::find(bytes, text.as_bytes()).is_some();
+    let holds_certificate = |bytes: &[u8]| has(bytes, "-----BEGIN CERTIFICATE-----");
+    // Of one kind or another, such as `RSA PRIVATE KEY`.
+    let holds_key = |bytes: &[u8]| has(bytes, "PRIVATE KEY-----") && !has(bytes, "ENCRYPTED");
+    let check = |key, path: Option<&Path>, what: &str, holds: &dyn Fn(&[u8]) -> bool| {
+        let Some(path) = path else { return Ok(()) };
         let reason = match std::fs::read(path) {
-            Ok(bytes) if holds(&bytes, what) => continue,
+            Ok(bytes) if holds(&bytes) => return Ok(()),
             Ok(_) => format!("holds no {what} in PEM"),
             Err(error) => format!("cannot be read: {error}"),
         };
-        return Err(BrokerError::TlsFile { key, path: path.to_owned(), reason });
-    }
-    Ok(())
+        Err(BrokerError::TlsFile { key, path: path.to_owned(), reason })
+    };
+    let client = config.tls_client.as_ref();
+    check("tls_ca", config.tls_ca.as_deref(), "certificate", &holds_certificate)?;
+    check("tls_cert", client.map(|files| &*files.certificate), "certificate", &holds_certificate)?;
+    check("tls_key", client.map(|files| &*files.key), "private key without a password", &holds_key)
 }
 
 /// How long to wait before an attempt, the first being 1: not at all, then longer and longer, each with jitter so that

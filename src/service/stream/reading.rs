@@ -397,17 +397,17 @@ impl Reader {
         {
             self.bookmarks.drop_newest();
         }
+        // What this process has published before the connection broke may have been stored and forgotten since.
+        let up_to = if self.has_read { u64::MAX } else { self.slice_ends[0] };
         // Of what this process has seen nothing is there, or it has seen nothing yet: then what an earlier one knew to be
         // stored may be gone.
         if self.bookmarks.newest().is_none()
             && let Some(published) = &self.published
-            && let Some(recalled) = recall.since(published, self.slice_ends[0]).await?
+            && let Some(recalled) = recall.since(published, up_to).await?
         {
             self.tell_forgotten(recalled);
         }
         let Some(gap) = self.bookmarks.gap() else { return Ok(()) };
-        // What this process has published before the connection broke may have been stored and forgotten since.
-        let up_to = if self.has_read { u64::MAX } else { self.slice_ends[0] };
         let recalled = recall.gap(gap, up_to).await?;
         self.copies.recalled(recalled.last);
         if self.bookmarks.mend() {
