@@ -146,8 +146,10 @@ pub(super) struct Layout {
     pub(super) retention_ms: i64,
     /// How far behind the highest time a key is kept after its last event.
     pub(super) memory_ms: i64,
-    /// Rows of a block.
+    /// Rows of a block of a tree.
     pub(super) rows_max: usize,
+    /// Rows of a key that needs no tree.
+    pub(super) few_max: usize,
 }
 
 // In this crate's own tests blocks are small, so that every split and join happens.
@@ -155,6 +157,8 @@ pub(super) struct Layout {
 const ROWS_MAX_PLAIN: usize = if cfg!(test) { 12 } else { 1_024 };
 /// Rows of a block with values, which are scanned at the edges of a window.
 const ROWS_MAX_VALUES: usize = if cfg!(test) { 6 } else { 64 };
+/// Rows with values of a key that needs no tree: a card of four purchases a day keeps 30 days of them in one block.
+const FEW_MAX_VALUES: usize = if cfg!(test) { 10 } else { 256 };
 
 impl Layout {
     /// What the plan asks of a key.
@@ -179,6 +183,7 @@ impl Layout {
             retention_ms: 0,
             memory_ms: 0,
             rows_max: ROWS_MAX_PLAIN,
+            few_max: ROWS_MAX_PLAIN,
         };
         let asked = || plan.aggregates.iter().enumerate().filter(move |(_, aggregate)| aggregate.key == key);
         for (_, aggregate) in asked() {
@@ -198,6 +203,7 @@ impl Layout {
         layout.settles = lanes.iter().any(|lane| lane.settled);
         if !layout.columns.is_empty() {
             layout.rows_max = ROWS_MAX_VALUES;
+            layout.few_max = FEW_MAX_VALUES;
         }
         let longest = layout.offsets.last().copied().unwrap_or_default();
         layout.retention_ms = longest.saturating_add(settings.lateness_ms);

@@ -79,10 +79,14 @@ impl Rows {
         let mut left = Left::default();
         if let Self::Few(block) = self {
             let shape = layout.shape(false);
-            if block.is_full() || block.len() >= layout.rows_max {
-                left.seen_ms = trim_block(layout, block, cutoff_ms);
+            let few_max = layout.few_max.min(rows_max.max(layout.rows_max));
+            if block.len() >= few_max || !block.spans(shape, row.time_ms) {
+                left.seen_ms = trim_block(layout, block, cutoff_ms, 1);
+            } else if block.is_full() {
+                // To drop one for each that comes would move all of them each time.
+                left.seen_ms = trim_block(layout, block, cutoff_ms, block.growth());
             }
-            if block.len() < layout.rows_max && block.spans(shape, row.time_ms) {
+            if block.len() < few_max && block.spans(shape, row.time_ms) {
                 let (at, rank) = block.place_of(shape, row.time_ms);
                 block.insert(shape, at, row);
                 for members in layout.members.iter().filter(|members| row.members.contains(**members)) {
@@ -267,10 +271,11 @@ pub(super) enum Found {
     Nowhere,
 }
 
-fn trim_block(layout: &Layout, block: &mut Block, cutoff_ms: i64) -> Option<i64> {
+/// Drops the rows at or before `cutoff_ms`, if there are as many as `least`. Says when the key was last seen among them.
+fn trim_block(layout: &Layout, block: &mut Block, cutoff_ms: i64, least: usize) -> Option<i64> {
     let shape = layout.shape(false);
     let expired = block.rank(shape, cutoff_ms);
-    if expired == 0 {
+    if expired < least {
         return None;
     }
     let seen = layout.past.and_then(|seen| block.newest(seen, expired)).map(|row| block.time_ms(shape, row));
