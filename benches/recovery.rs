@@ -77,7 +77,7 @@ fn release() -> Release {
         conditions.join(" or ")
     );
     let settings = Settings::default_for(Currency::from_code("EUR").expect("EUR"));
-    let files = vec![SourceFile { name: "rules/rules.toml".into(), text }];
+    let files = vec![SourceFile::new("rules/rules.toml", text)];
     let (files, found) = parse(RuleSources { files, data: BTreeMap::new(), ..RuleSources::default() }, &settings);
     match Release::compile(settings, files, Models::default(), found) {
         Ok((release, _)) => release,

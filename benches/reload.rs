@@ -100,7 +100,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
 fn compile(rules: &[String], known: &KnownLists) -> Release {
     let settings = Settings::default_for(Currency::from_code("EUR").expect("EUR"));
     let mut sources = RuleSources::default();
-    sources.files.push(SourceFile { name: "rules.toml".into(), text: realistic::rule_file(rules) });
+    sources.files.push(SourceFile::new("rules.toml", realistic::rule_file(rules)));
     for list in 0..realistic::LISTS {
         sources.data.insert(format!("lists/watched-{list}.csv"), Ok(Data::read(realistic::entries().into_bytes())));
     }

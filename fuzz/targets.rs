@@ -90,7 +90,7 @@ pub(crate) fn expression(bytes: &[u8]) {
 pub(crate) fn rule_file(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut sources = RuleSources::default();
-    sources.files.push(SourceFile { name: "rules/made-up.toml".into(), text: text.to_owned() });
+    sources.files.push(SourceFile::new("rules/made-up.toml", text.to_owned()));
     for diagnostic in check(sources, &settings()).diagnostics {
         assert!(find_code(diagnostic.code).is_some(), "{} is in the registry", diagnostic.code);
         assert!(!diagnostic.render(false).is_empty());
@@ -210,7 +210,7 @@ or sum(amount, subnet(ip, 24), 1s) > 10 EUR or max(amount, attributes.category, 
 then = "review"
 "#;
     let mut sources = RuleSources::default();
-    sources.files.push(SourceFile { name: "rules/fuzz.toml".into(), text: RULES.to_owned() });
+    sources.files.push(SourceFile::new("rules/fuzz.toml", RULES.to_owned()));
     let (files, found) = parse(sources, &settings());
     let Ok((release, _)) = Release::compile(settings(), files, Models::default(), found) else {
         panic!("the rules compile");

@@ -114,7 +114,7 @@ pub fn read_rules_knowing(
     for path in paths {
         let name = path.display().to_string();
         match read_text(&path) {
-            Ok(text) => sources.files.push(SourceFile { name: name.into(), text }),
+            Ok(text) => sources.files.push(SourceFile::new(name, text)),
             Err(problem) => drop(sources.unreadable.insert(name, problem)),
         }
     }

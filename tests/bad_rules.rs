@@ -66,7 +66,7 @@ fn every_code_has_a_case() {
 
     let mut aside = RuleSources::default();
     let text = "#".repeat(FILE_MAX_BYTES + 1);
-    aside.files.push(SourceFile { name: "rules/large.toml".into(), text });
+    aside.files.push(SourceFile::new("rules/large.toml", text));
     aside.unreadable.insert("rules/unreadable.toml".to_owned(), "line 2 is not UTF-8".to_owned());
     let told: Vec<String> = check(aside, &settings()).diagnostics.iter().map(line).collect();
     let expected = [

@@ -157,7 +157,8 @@ fn json_rows() {
     check_json(format!("{{\"id\":\"a\",{body}}}\n\n {{\"id\":\"b\",{body}}} \r\n"), &["1 a", "3 b"]);
     let cases = [
         (r#"{"id":"a",BODY,"label":1,"label_time":7}"#, "1 a | 1 7"),
-        (r#"{"id":"a",BODY,"label":false,"label_time":"1970-01-01T00:00:01Z"}"#, "1 a | 0 1000"),
+        (r#"{"id":"a",BODY,"label":0,"label_time":"1970-01-01T00:00:01Z"}"#, "1 a | 0 1000"),
+        (r#"{"id":"a",BODY,"label":true}"#, "1 a"),
         (r#"{"id":"a",BODY,"label":null,"label_time":null,"processor":null}"#, "1 a"),
         (r#"{"id":"a",BODY,"label":"fraud","label_time":"soon"}"#, "1 a"),
         (r#"{"id":"a",BODY,"processor":"p\u0031"}"#, "1 a"),

@@ -253,10 +253,14 @@ fn what_is_read_is_not_written_over() {
     let input = format!("{HEAD}\na,1000,c1,9000,EUR\n");
     let case = Case::new("in.csv", input.as_bytes());
     std::os::unix::fs::symlink("in.csv", case.path().join("link.csv")).unwrap();
+    fs::create_dir_all(case.path().join("rules")).unwrap();
+    fs::write(case.path().join("rules/a.toml"), "").unwrap();
+    let output = case.run(&["--in", "in.csv", "--out", "rules/a.toml"]);
+    assert!(output.status.code() == Some(2) && stderr(&output).contains("a file that is read"), "{}", stderr(&output));
     for out in ["in.csv", "./in.csv", "link.csv"] {
         let output = case.run(&["--in", "in.csv", "--out", out]);
         assert_eq!(output.status.code(), Some(2));
-        assert!(stderr(&output).contains("it is the file that is read"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("it is a file that is read"), "{}", stderr(&output));
         assert_eq!(fs::read(case.path().join("in.csv")).unwrap(), input.as_bytes());
     }
 }

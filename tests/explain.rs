@@ -28,7 +28,8 @@ same,3000,c1,9000,EUR,p
 
 fn explain(folder: &Path, more: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_gavel"))
-        .args(["explain", "--model", "none", "--in", "rows.csv"])
+        .args(["explain", "--in", "rows.csv"])
+        .args(if more.contains(&"--model") { &[][..] } else { &["--model", "none"] })
         .args(more)
         .current_dir(folder)
         .output()
@@ -60,4 +61,46 @@ fn a_transaction_is_shown_as_the_rules_saw_it() {
     assert!(told.contains("did not fire"), "{told}");
     let (code, _, said) = explain(folder.path(), &["--id", "same", "--card", "c3"]);
     assert_eq!(code, Some(1), "{said}");
+}
+
+/// Where no rule decides it says what does.
+#[test]
+fn what_decided_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("rules")).unwrap();
+    fs::write(folder.path().join("rules/rules.toml"), RULES).unwrap();
+    fs::write(folder.path().join("rows.csv"), ROWS).unwrap();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/gavel.model");
+    let decision = |configuration: &str, id: &str, model: &str| {
+        fs::write(folder.path().join("gavel.toml"), configuration).unwrap();
+        let (_, told, said) = explain(folder.path(), &["--id", id, "--json", "--model", model]);
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{said}"));
+        told["decision"].as_str().unwrap().to_owned()
+    };
+    let model = model.to_str().unwrap();
+    let cost = "[[policy.segments]]\nname = \"large\"\nwhen = \"amount > 50 EUR\"\nreview_cost = \"3 EUR\"\n\
+                false_positive_cost = \"20 EUR\"\n";
+    // (configuration, id, model, what the decision begins with, and what it ends with)
+    let cases = [
+        ("", "same", "none", "the rules decide: third-today", ""),
+        ("", "a", "none", "no rule decides and no model answers", "[policy] without_score does"),
+        ("", "a", model, "no rule decides, so the score of 0.", "does: review from 0.5 on, deny from 0.9 on"),
+        (cost, "a", model, "no rule decides, so the score of 0.", " EUR"),
+        (
+            "[policy]\nmode = \"monitor\"\n",
+            "a",
+            "none",
+            "no rule decides",
+            "in monitor mode it is approved all the same",
+        ),
+    ];
+    for (configuration, id, model, start, end) in cases {
+        let told = decision(configuration, id, model);
+        assert!(told.starts_with(start) && told.ends_with(end), "{told}");
+    }
+    let told = decision(cost, "a", model);
+    assert!(
+        told.contains(r#"segment "large": to approve costs "#) && told.contains("to review 3.00 EUR, to deny 1"),
+        "{told}"
+    );
 }

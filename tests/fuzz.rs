@@ -364,7 +364,7 @@ fn what_is_too_deep_too_long_or_too_large_is_told() {
     for (text, expected) in cases {
         let mut sources = gavel::scoring::rules::RuleSources::default();
         let start: String = text.chars().take(60).collect();
-        sources.files.push(gavel::scoring::rules::SourceFile { name: "deep.toml".into(), text });
+        sources.files.push(gavel::scoring::rules::SourceFile::new("deep.toml", text));
         let euro = gavel::scoring::money::Currency::from_code("EUR").expect("EUR");
         let settings = gavel::scoring::settings::Settings::default_for(euro);
         let told = gavel::commands::check::check(sources, &settings).diagnostics;

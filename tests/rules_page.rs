@@ -46,7 +46,7 @@ fn sources(snippets: &[(&str, usize, String)]) -> RuleSources {
         .iter()
         .filter(|(kind, ..)| *kind == "toml")
         // Blank lines before it make the lines of what is told those of the page.
-        .map(|(_, line, text)| SourceFile { name: "docs/rules.md".into(), text: "\n".repeat(*line) + text })
+        .map(|(_, line, text)| SourceFile::new("docs/rules.md", "\n".repeat(*line) + text))
         .collect();
     let data = data_files(&files).into_keys().map(|name| {
         let text = lists.get(name.as_str()).unwrap_or_else(|| panic!("the page does not show {name}"));
@@ -94,7 +94,7 @@ fn the_error_on_the_page_is_what_is_told() {
     let shown = snippets(&page).into_iter().find(|(kind, ..)| *kind == "text").map(|(.., text)| text);
     let text =
         "\n".repeat(5) + "[[rule]]\nid = \"a\"\nthen = \"deny\"\nwhen = 'merchnt == \"m_17\" and amount > 100 EUR'\n";
-    let file = SourceFile { name: "rules/velocity.toml".into(), text };
+    let file = SourceFile::new("rules/velocity.toml", text);
     let report = check(RuleSources { files: vec![file], ..RuleSources::default() }, &settings());
     let told: Vec<String> = report.diagnostics.iter().map(|diagnostic: &Diagnostic| diagnostic.render(false)).collect();
     assert_eq!(told.join("\n").trim_end(), shown.as_deref().map(str::trim_end).unwrap_or_default());

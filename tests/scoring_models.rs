@@ -183,10 +183,8 @@ fn the_first_segment_whose_condition_holds_decides() {
         segment("sure", Some("score > 0.9"), Measure::Cost { review_minor: 10_000_000, false_positive_minor: 100 }),
         segment("machine", Some("channel == \"atm\""), score(0.99, 0.99)),
     ];
-    let rule = SourceFile {
-        name: "rules/a.toml".into(),
-        text: "[[rule]]\nid = \"a\"\nwhen = \"amount == 300.01 EUR\"\nthen = \"approve\"\n".into(),
-    };
+    let text = "[[rule]]\nid = \"a\"\nwhen = \"amount == 300.01 EUR\"\nthen = \"approve\"\n";
+    let rule = SourceFile::new("rules/a.toml", text.into());
     let sources = RuleSources { files: vec![rule], ..RuleSources::default() };
     let (files, found) = parse(sources, &settings);
     let compiled = Release::compile(settings, files, Models { champion, ..Models::default() }, found);

@@ -304,6 +304,26 @@ async fn the_guard_keeps_a_fatal_edit_out_until_it_is_forced() {
     assert!(text(&unchanged).contains(r#""result":"unchanged""#), "{}", text(&unchanged));
 }
 
+/// In monitor mode nothing is denied: what begins to be enforced is an edit like any other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_guard_looks_at_what_begins_to_be_enforced() {
+    let broker = Broker::start();
+    let deny = REVIEW_LARGE.replace("\"review\"", "\"deny\"");
+    let configuration = "[guard]\nmax_deny_change = 0.2\n[policy]\nmode = \"monitor\"\n";
+    let gavel = start(&broker, &[("rules/a.toml", &deny)], configuration);
+    let client = broker.client().await;
+    for number in 0..10 {
+        assert_eq!(verdict(&client, &format!("t-{number}"), "c_1").await.0, "approve");
+    }
+    let enforced = configuration.replace("monitor", "enforce");
+    fs::write(gavel.folder().join("gavel.toml"), &enforced).unwrap();
+    let line = gavel.wait_log("of the latest 10 transactions");
+    assert!(line.contains("it denies 10, what serves 0; new denials: 10 by rule"), "{line}");
+    assert_eq!(verdict(&client, "kept-out", "c_1").await.0, "approve");
+    assert!(reload(&gavel, &broker, &["--force"]).status.success());
+    assert_eq!(verdict(&client, "forced", "c_1").await.0, "deny");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn rates_policy_and_attributes_take_over_and_the_rest_says_that_it_does_not() {
     let broker = Broker::start();
@@ -346,6 +366,21 @@ async fn rates_policy_and_attributes_take_over_and_the_rest_says_that_it_does_no
         }
         assert!(number < 2_000);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    // It is told until it is taken back, however often somebody asks.
+    let looked = gavel.metric("gavel_reloads_total", "unchanged");
+    gavel.signal("-HUP");
+    gavel.wait_metric("gavel_reloads_total", "unchanged", looked + 1.0);
+    let restart = async || {
+        let answer = client.request("fraud.v1.reload", "{}".into()).await.unwrap();
+        serde_json::from_slice::<serde_json::Value>(&answer.payload).unwrap()["restart"].to_string()
+    };
+    for _ in 0..2 {
+        assert_eq!(restart().await, r#"["[windows]","[log]"]"#);
+    }
+    fs::write(&path, "").unwrap();
+    for _ in 0..2 {
+        assert_eq!(restart().await, "[]");
     }
 }
 

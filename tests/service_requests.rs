@@ -138,6 +138,43 @@ async fn a_batch_gets_its_answers_in_order() {
     assert_eq!(text(&ask(&client, "fraud.v1.batch.p1", "[]").await), "[]");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_a_batch_has_no_time_for_is_refused_in_its_place_and_counts_once() {
+    let broker = Broker::start();
+    let gavel = Gavel::start(&broker);
+    let client = broker.client().await;
+    let elements: Vec<String> = (0..1_000).map(|id| transaction(&format!("t-{id}"))).collect();
+    let body = format!("[{}]", elements.join(","));
+    let answers = async |left_ms: Option<u64>| {
+        let mut headers = HeaderMap::new();
+        if let Some(left_ms) = left_ms {
+            let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap();
+            headers.insert("Fraud-Deadline", (since_epoch.as_millis() as u64 + left_ms).to_string().as_str());
+        }
+        let answer = client.request_with_headers("fraud.v1.batch.p1", headers, body.clone().into()).await.unwrap();
+        serde_json::from_slice::<Vec<serde_json::Value>>(&answer.payload).ok()
+    };
+    let mut scored = std::collections::BTreeSet::new();
+    for left_ms in [2, 5, 10, 20, 5, 10] {
+        // Where there is no time for any of them the batch itself is refused.
+        let Some(answers) = answers(Some(left_ms)).await else { continue };
+        assert_eq!(answers.len(), elements.len());
+        for (place, answer) in answers.iter().enumerate() {
+            if answer["error"].is_null() {
+                assert_eq!(answer["id"], format!("t-{place}"));
+                scored.insert(place);
+            } else {
+                let code = answer["error"]["code"].as_str().unwrap();
+                assert!(["past_deadline", "no_time"].contains(&code), "{code}");
+            }
+        }
+        gavel.wait_metric("gavel_verdicts_total", "approve", scored.len() as f64);
+    }
+    let answers = answers(None).await.expect("answers");
+    assert!(answers.iter().all(|answer| answer["verdict"] == "approve"));
+    gavel.wait_metric("gavel_verdicts_total", "approve", elements.len() as f64);
+}
+
 /// Who asks may not be permitted to publish where the service is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn no_answer_goes_where_the_service_itself_speaks() {

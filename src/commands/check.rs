@@ -8,9 +8,11 @@ use super::common::{ConfigFlag, EXIT_USAGE, JsonFlag, RulesFlag, load_config};
 use crate::{
     config::Flags,
     files::read_rules,
+    loading::render_features,
     scoring::{
         examples::run_examples,
         expression::Compiler,
+        release::{FeatureProblem, compile_segments},
         rules::{Diagnostic, RuleMode, RuleSet, RuleSources, find_code, parse, schema, to_json},
         settings::Settings,
     },
@@ -43,6 +45,8 @@ pub struct CheckArguments {
 pub struct CheckReport {
     /// Errors and warnings, by place.
     pub diagnostics: Vec<Diagnostic>,
+    /// What is wrong with the conditions of the policy's segments, looked at once the rules are right.
+    pub segments: Vec<FeatureProblem>,
     /// What there is, in one line.
     pub summary: String,
 }
@@ -85,6 +89,11 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
         }
         print(&format!("{}\n", report.summary));
     }
+    if !report.segments.is_empty() {
+        // They stand in the configuration.
+        anstream::eprintln!("{}", render_features(&report.segments).trim_end());
+        return ExitCode::from(EXIT_USAGE);
+    }
     if report.failed() { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
 }
 
@@ -103,6 +112,9 @@ pub fn check(sources: RuleSources, settings: &Settings) -> CheckReport {
     let (files, mut diagnostics) = parse(sources, settings);
     let mut compiler = Compiler::new(files.environment(settings));
     let rules = RuleSet::compile(&files, settings, &mut compiler, &mut diagnostics);
+    let found = compile_segments(&settings.policy.segments, &mut compiler);
+    // What is wrong with a rule file may be all that is wrong with them.
+    let segments = found.err().filter(|_| rules.is_some()).unwrap_or_default();
     let (_, plan) = compiler.finish();
     let examples = run_examples(&files, settings);
     diagnostics.extend(examples.failures);
@@ -129,7 +141,7 @@ pub fn check(sources: RuleSources, settings: &Settings) -> CheckReport {
         counted(errors, "error"),
         counted(warnings, "warning"),
     );
-    CheckReport { diagnostics, summary }
+    CheckReport { diagnostics, segments, summary }
 }
 
 fn counted(number: usize, what: &str) -> String {

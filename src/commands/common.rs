@@ -1,12 +1,15 @@
 //! The flags that commands share, and what they do with a configuration that is wrong. No command is defined here.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 
 use crate::{
     config::{Config, ConfigErrors, Flags, ModelChoice},
-    data::{Notes, Period, parse_moment},
+    data::{Notes, Period, Sink, parse_moment},
     loading::{self, Loaded},
     scoring::release::Release,
     scoring::time::Timestamp,
@@ -128,10 +131,39 @@ impl Flags {
     }
 }
 
-/// Says what a data file held that was ignored.
-pub fn print_notes(notes: &Notes) {
+/// The files and folders that a configuration has read by a command that scores.
+pub fn read_by(config: &Config) -> impl Iterator<Item = &Path> {
+    let model = match &config.model {
+        ModelChoice::File(path) => Some(path.as_path()),
+        ModelChoice::Shipped => loading::model_folder(&config.model),
+        ModelChoice::None => None,
+    };
+    config.file.as_deref().into_iter().chain([config.rules.as_path()]).chain(model)
+}
+
+/// Nothing that is read is written over; the command ends with the code.
+pub fn refuse_read<'p>(out: &Path, read: impl IntoIterator<Item = &'p Path>) -> Result<(), ExitCode> {
+    Sink::refuse_read(out, read).map_err(|error| {
+        anstream::eprintln!("error: {error}");
+        ExitCode::from(EXIT_USAGE)
+    })
+}
+
+/// The name of a file, where standard output is taken.
+pub fn file_name(text: &str) -> Result<PathBuf, String> {
+    if text == "-" { Err("expected the name of a file".to_owned()) } else { Ok(text.into()) }
+}
+
+/// Says what a data file held that was ignored, and how many of its rows had no rate.
+pub fn print_notes(notes: &Notes, without_rate: u64) {
     for note in notes.lines() {
         anstream::eprintln!("note: {note}");
+    }
+    if without_rate > 0 {
+        anstream::eprintln!(
+            "note: {without_rate} rows in a currency without a rate under [rates]: their amount is missing for rules and \
+             features"
+        );
     }
 }
 
@@ -144,21 +176,49 @@ pub fn load_config(flags: impl Into<Flags>) -> Result<Config, ExitCode> {
 /// code.
 pub fn load_release(config: &Config) -> Result<Release, ExitCode> {
     match loading::load_release(config) {
-        Ok(Loaded { release, warnings, left_out, .. }) => {
-            for warning in &warnings {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
                 anstream::eprintln!("{}\n", warning.render(true));
             }
-            if let Some(error) = left_out {
-                anstream::eprintln!("note: {error}; it is left out, so rules alone decide");
-            } else if release.model.is_none() && config.model != ModelChoice::None {
-                anstream::eprintln!("note: there is no model in models/, so rules alone decide");
+            if let Some(note) = without_model(&loaded, config) {
+                anstream::eprintln!("note: {note}");
             }
-            Ok(release)
+            Ok(loaded.release)
         }
         Err(error) => {
             anstream::eprintln!("{}", error.render(true));
             Err(ExitCode::from(EXIT_USAGE))
         }
+    }
+}
+
+/// The same as lines of the log.
+pub fn load_release_logging(config: &Config) -> Result<Release, ExitCode> {
+    match loading::load_release(config) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                tracing::warn!("{}", warning.render(false));
+            }
+            if let Some(note) = without_model(&loaded, config) {
+                tracing::warn!("{note}");
+            }
+            Ok(loaded.release)
+        }
+        Err(error) => {
+            tracing::error!("{}", error.render(false));
+            Err(ExitCode::from(EXIT_USAGE))
+        }
+    }
+}
+
+/// Why there is no model, where nobody asked for none.
+fn without_model(loaded: &Loaded, config: &Config) -> Option<String> {
+    match &loaded.left_out {
+        Some(error) => Some(format!("{error}; it is left out, so rules alone decide")),
+        None if loaded.release.model.is_none() && config.model != ModelChoice::None => {
+            Some("there is no model in models/, so rules alone decide".to_owned())
+        }
+        None => None,
     }
 }
 

@@ -1,14 +1,18 @@
 //! `gavel evaluate`: how good a model is on a labelled file. It changes nothing.
 
-use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use clap::Args;
 
-use super::common::{ConfigFlag, JsonFlag, PeriodFlags, load_config};
+use super::common::{ConfigFlag, JsonFlag, PeriodFlags, file_name, load_config, read_by, refuse_read};
 use super::learning::{failed, of_features, parse_span, print_read, quality};
 use crate::{
     config::{Flags, ModelChoice},
-    data::{Period, parse_moment},
+    data::{DataError, Period, Sink, parse_moment},
     learning::{
         extract::extract,
         metrics::{Stopped, measure},
@@ -43,7 +47,7 @@ pub struct EvaluateArguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Write a report for a browser, with curves, to this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file_name)]
     pub html: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigFlag,
@@ -59,6 +63,9 @@ pub fn run(arguments: &EvaluateArguments) -> ExitCode {
 fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
     arguments.period.check()?;
     let config = load_config(Flags { model: arguments.model.clone(), ..Flags::from(&arguments.config) })?;
+    if let Some(html) = &arguments.html {
+        refuse_read(html, read_by(&config).chain([arguments.input.as_path()]))?;
+    }
     let (_, model) = match load_model(&config.model, &config) {
         Ok(Some(loaded)) => loaded,
         Ok(None) if config.model == ModelChoice::None => {
@@ -72,6 +79,12 @@ fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
     let features: Vec<_> = model.features().iter().map(pair).collect();
     let names = features.iter().map(|(name, _)| name.clone()).collect();
     let Policy { review_at, deny_at, .. } = config.settings.policy;
+    if !config.settings.policy.segments.is_empty() {
+        anstream::eprintln!(
+            "note: the policy's segments decide by measures of their own, which are not looked at here; `gavel backtest` \
+             with an empty folder of rules does"
+        );
+    }
     let scorer = Scorer::new(of_features(config.settings, &features)?);
     let period = Period::from(&arguments.period);
     let begun = Instant::now();
@@ -90,7 +103,7 @@ fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
     let told = report::Evaluation { model: &model, rows: &rows, scored: &scored, values: &values, thresholds };
     if let Some(path) = &arguments.html {
         let page = report::page(&told).map_err(|error| failed(&error))?;
-        fs::write(path, page).map_err(|error| failed(&format!("{}: {error}", path.display())))?;
+        write(path, page.as_bytes()).map_err(|error| failed(&error.to_string()))?;
     }
     if arguments.json.json {
         anstream::println!("{:#}", told.json());
@@ -115,4 +128,10 @@ fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
         }
     }
     Ok(())
+}
+
+fn write(path: &Path, page: &[u8]) -> Result<(), DataError> {
+    let mut sink = Sink::create(path)?;
+    sink.write(page)?;
+    sink.finish()
 }

@@ -4,7 +4,8 @@
 use std::{collections::BTreeSet, fmt::Write as _, io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
 
 use super::common::{EXIT_USAGE, JsonFlag, ScoringFlags, load_config, load_release, print_notes};
 use crate::{
@@ -12,9 +13,11 @@ use crate::{
     scoring::{
         expression::{Atom, Memo, Scope},
         money::Money,
+        release::Release,
         rules::{Rule, RuleMode},
         scorer::{Output, Scorer},
-        transaction::Transaction,
+        settings::{Measure, Mode, Policy, Segment},
+        transaction::{Transaction, TransactionType},
     },
 };
 
@@ -54,7 +57,7 @@ pub fn run(arguments: &ExplainArguments) -> ExitCode {
         })
     });
     let text = match explained {
-        Ok(Some(explanation)) if arguments.json.json => format!("{:#}\n", explanation.to_json()),
+        Ok(Some(explanation)) if arguments.json.json => explanation.to_json() + "\n",
         Ok(Some(explanation)) => explanation.to_text(),
         Ok(None) => {
             anstream::eprintln!("error: no transaction of the file has the id, or it could not be read");
@@ -72,9 +75,20 @@ struct Explanation {
     /// When, what kind, how much.
     heading: String,
     /// The answer to it, as the service gives it.
-    verdict: Value,
+    verdict: Box<RawValue>,
+    /// What decided, in words.
+    decision: String,
     features: Vec<(String, Option<f64>)>,
     rules: Vec<RuleExplanation>,
+}
+
+/// The same for programs.
+#[derive(Serialize)]
+struct ExplanationJson<'e> {
+    verdict: &'e RawValue,
+    decision: &'e str,
+    features: Vec<Value>,
+    rules: Vec<Value>,
 }
 
 /// What a rule made of the transaction.
@@ -144,7 +158,7 @@ fn find(arguments: &ExplainArguments, scorer: Scorer) -> Result<Option<Explanati
             found = Some(explain(replay.scorer(), transaction, &body));
         }
     }
-    print_notes(rows.notes());
+    print_notes(rows.notes(), replay.without_rate());
     others.retain(|other| Some(other) != of.as_ref());
     if let (Some((processor, card)), Some((other, its))) = (of, others.first()) {
         let more = others.len() - 1;
@@ -180,11 +194,62 @@ fn explain(scorer: &Scorer, transaction: &Transaction<'_>, body: &[u8]) -> Expla
     rules.sort_by(|left, right| (left.state, &left.id).cmp(&(right.state, &right.id)));
     let names = release.features.iter().map(|feature| feature.name.to_string());
     let money = Money { minor: transaction.amount_minor, currency: transaction.currency };
+    let decision = match &decided[..] {
+        _ if transaction.kind == TransactionType::Reversal => {
+            "a reversal is approved, whatever the rules say".to_owned()
+        }
+        [] => decision_of_policy(scorer, &scope, &mut memo),
+        rules => format!("the rules decide: {}", rules.join(", ")),
+    };
+    let is_monitored = release.settings.policy.mode == Mode::Monitor;
     Explanation {
         heading: format!("{} {} {money}", transaction.time, transaction.kind.name()),
-        verdict,
+        verdict: String::from_utf8(body.to_vec())
+            .ok()
+            .and_then(|body| RawValue::from_string(body).ok())
+            .unwrap_or_default(),
+        decision: if is_monitored {
+            format!("{decision}; in monitor mode it is approved all the same")
+        } else {
+            decision
+        },
         features: names.zip(scorer.features().iter().copied()).collect(),
         rules,
+    }
+}
+
+/// What decides where no rule does, in words.
+fn decision_of_policy(scorer: &Scorer, scope: &Scope<'_>, memo: &mut Memo) -> String {
+    let Release { settings, .. } = scorer.release();
+    let Policy { review_at, deny_at, .. } = settings.policy;
+    let Some(score) = scorer.verdict().score else {
+        return "no rule decides and no model answers, so [policy] without_score does".to_owned();
+    };
+    let thresholds = |review_at: f64, deny_at: f64| {
+        format!("no rule decides, so the score of {score} does: review from {review_at} on, deny from {deny_at} on")
+    };
+    let Some(Segment { name, measure, .. }) = scorer.release().segment(scope, memo) else {
+        return thresholds(review_at, deny_at);
+    };
+    match (measure, scope.amount_base_minor) {
+        (Measure::Score { review_at, deny_at }, _) => {
+            format!("{}, in the policy's segment {name:?}", thresholds(*review_at, *deny_at))
+        }
+        (Measure::Cost { .. }, None) => {
+            format!("{}; the segment {name:?} cannot tell without an amount", thresholds(review_at, deny_at))
+        }
+        (Measure::Cost { review_minor, false_positive_minor }, Some(amount_minor)) => {
+            let currency = settings.rates.base();
+            let units = 10_f64.powi(currency.exponent().cast_signed());
+            let costs =
+                [score * amount_minor as f64, *review_minor as f64, (1.0 - score) * *false_positive_minor as f64];
+            let [approve, review, deny] = costs.map(|minor| format!("{:.2}", minor / units));
+            let code = currency.code();
+            format!(
+                "no rule decides, so the score of {score} does, in the policy's segment {name:?}: to approve costs {approve} \
+                 {code}, to review {review} {code}, to deny {deny} {code}"
+            )
+        }
     }
 }
 
@@ -213,7 +278,7 @@ fn state(rule: &Rule, scope: &Scope<'_>, memo: &mut Memo, scorer: &Scorer, decid
 
 impl Explanation {
     fn to_text(&self) -> String {
-        let mut text = format!("{}\n{}\n", self.heading, self.verdict);
+        let mut text = format!("{}\n{}\n{}\n", self.heading, self.verdict, self.decision);
         if !self.features.is_empty() {
             text.push_str("\nthe model's features\n");
             let width = self.features.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
@@ -239,7 +304,7 @@ impl Explanation {
         text
     }
 
-    fn to_json(&self) -> Value {
+    fn to_json(&self) -> String {
         let features = self.features.iter().map(|(name, value)| json!({"name": name, "value": value}));
         let rules = self.rules.iter().map(|rule| {
             let parts = rule
@@ -253,10 +318,13 @@ impl Explanation {
                 "parts": parts.collect::<Vec<_>>(),
             })
         });
-        json!({
-            "verdict": self.verdict,
-            "features": features.collect::<Vec<_>>(),
-            "rules": rules.collect::<Vec<_>>(),
-        })
+        let told = ExplanationJson {
+            verdict: &self.verdict,
+            decision: &self.decision,
+            features: features.collect(),
+            rules: rules.collect(),
+        };
+        // Texts and numbers can always be told.
+        serde_json::to_string_pretty(&told).unwrap_or_default()
     }
 }

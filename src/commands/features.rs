@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::common::{ConfigFlag, EXIT_USAGE, PeriodFlags, load_config, print_notes};
+use super::common::{ConfigFlag, EXIT_USAGE, PeriodFlags, load_config, print_notes, refuse_read};
 use super::learning::{features_of, of_features};
 use crate::{
     config::ModelChoice,
@@ -57,6 +57,8 @@ pub fn run(arguments: &FeaturesArguments) -> ExitCode {
 fn prepare(arguments: &FeaturesArguments) -> Result<(Scorer, Vec<String>), ExitCode> {
     arguments.period.check()?;
     let config = load_config(&arguments.config)?;
+    let read = [&config.file, &arguments.features, &arguments.model].into_iter().flatten().chain([&arguments.input]);
+    refuse_read(&arguments.out, read.map(PathBuf::as_path))?;
     let features = match &arguments.model {
         Some(path) => match load_model(&ModelChoice::File(path.clone()), &config) {
             Ok(Some((_, model))) => {
@@ -79,7 +81,7 @@ fn prepare(arguments: &FeaturesArguments) -> Result<(Scorer, Vec<String>), ExitC
 fn write(arguments: &FeaturesArguments, scorer: Scorer, names: &[String]) -> Result<(), DataError> {
     let period = Period::from(&arguments.period);
     let mut rows = Rows::open(&arguments.input, &scorer.release().settings.schema)?;
-    let mut sink = Sink::create_beside(&arguments.out, &arguments.input)?;
+    let mut sink = Sink::create(&arguments.out)?;
     let mut progress = Progress::of_reading(rows.position());
     let mut replay = Replay::new(scorer);
     let (mut read, mut written, mut duplicates, mut refused) = (0_u64, 0_u64, 0_u64, 0_u64);
@@ -131,7 +133,7 @@ fn write(arguments: &FeaturesArguments, scorer: Scorer, names: &[String]) -> Res
     sink.write(part.as_bytes())?;
     sink.finish()?;
     progress.finish();
-    print_notes(rows.notes());
+    print_notes(rows.notes(), replay.without_rate());
     anstream::eprintln!("{read} rows, {written} written, duplicates {duplicates}, refused {refused}");
     Ok(())
 }

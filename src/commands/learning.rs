@@ -65,8 +65,8 @@ pub(super) fn parse_span(text: &str) -> Result<i64, String> {
 
 /// Says what was read of a file.
 pub(super) fn print_read(extraction: &Extraction, seconds: f64) {
-    print_notes(&extraction.notes);
-    let Extraction { read, refused, .. } = extraction;
+    let Extraction { read, refused, without_rate, notes, .. } = extraction;
+    print_notes(notes, *without_rate);
     anstream::eprintln!("{read} rows replayed in {seconds:.1} s, refused {refused}");
 }
 

@@ -4,7 +4,9 @@ use std::{fmt, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Args;
 
-use super::common::{EXIT_USAGE, PeriodFlags, ScoringFlags, load_config, load_release, print_notes};
+use super::common::{
+    EXIT_USAGE, PeriodFlags, ScoringFlags, load_config, load_release, print_notes, read_by, refuse_read,
+};
 use crate::{
     data::{DataError, Period, Progress, Replay, Rows, Sink},
     scoring::{
@@ -35,6 +37,7 @@ pub struct ScoreArguments {
 pub fn run(arguments: &ScoreArguments) -> ExitCode {
     let scored = load_config(&arguments.scoring).and_then(|config| {
         arguments.period.check()?;
+        refuse_read(&arguments.out, read_by(&config).chain([arguments.input.as_path()]))?;
         let release = load_release(&config)?;
         score(arguments, Scorer::new(release)).or_else(|error| {
             if error.is_broken_pipe() {
@@ -50,7 +53,7 @@ pub fn run(arguments: &ScoreArguments) -> ExitCode {
 fn score(arguments: &ScoreArguments, scorer: Scorer) -> Result<(), DataError> {
     let period = Period::from(&arguments.period);
     let mut rows = Rows::open(&arguments.input, &scorer.release().settings.schema)?;
-    let mut sink = Sink::create_beside(&arguments.out, &arguments.input)?;
+    let mut sink = Sink::create(&arguments.out)?;
     let mut progress = Progress::of_reading(rows.position());
     let mut replay = Replay::new(scorer);
     let mut counts = Counts::default();
@@ -92,7 +95,7 @@ fn score(arguments: &ScoreArguments, scorer: Scorer) -> Result<(), DataError> {
     sink.finish()?;
     progress.finish();
     counts.elapsed_s = begun.elapsed().as_secs_f64();
-    print_notes(rows.notes());
+    print_notes(rows.notes(), replay.without_rate());
     anstream::eprintln!("{counts}");
     Ok(())
 }

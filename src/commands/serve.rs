@@ -4,14 +4,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::common::{EXIT_USAGE, HttpFlag, NatsFlag, ScoringFlags, load_config, load_release};
+use super::common::{EXIT_USAGE, HttpFlag, NatsFlag, ScoringFlags, load_config, load_release, load_release_logging};
 use crate::{
     config::{Config, Flags},
     scoring::release::Release,
     service::{
         logging,
         running::{Service, ServiceError},
-        signals,
+        signals::{Asked, Signals},
     },
 };
 
@@ -44,8 +44,8 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
         anstream::eprintln!("error: --take-over needs a folder that both processes have, and [durability] dir is none");
         return ExitCode::from(EXIT_USAGE);
     }
-    logging::start(&config.log);
-    let release = match load_release(&config) {
+    let is_for_people = logging::start(&config.log);
+    let release = match if is_for_people { load_release(&config) } else { load_release_logging(&config) } {
         Ok(release) => release,
         Err(code) => return code,
     };
@@ -66,7 +66,7 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
 }
 
 async fn serve(config: &Config, release: Release, flags: Flags, takes_over: bool) -> Result<(), ServiceError> {
-    let mut signals = signals::Signals::listen().map_err(ServiceError::Thread)?;
+    let mut signals = Signals::listen().map_err(ServiceError::Thread)?;
     let versions = release.versions.clone();
     let service = Service::start(config, release, Some(flags), takes_over).await?;
     tracing::info!(
@@ -78,17 +78,26 @@ async fn serve(config: &Config, release: Release, flags: Flags, takes_over: bool
         "gavel {} starts",
         versions.engine,
     );
-    tokio::select! {
-        ended = service.ended() => {
-            ended?;
-            tracing::info!("another process has taken over");
+    loop {
+        tokio::select! {
+            ended = service.ended() => {
+                ended?;
+                tracing::info!("another process has taken over");
+                break;
+            }
+            asked = signals.received() => match asked {
+                Asked::Reload => service.reload(),
+                Asked::Stop(signal) => {
+                    tracing::info!(signal, "stopping: answering what was received");
+                    break;
+                }
+            },
         }
-        name = signals.received() => tracing::info!(signal = name, "stopping: answering what was received"),
     }
     // Whoever asks twice wants it now.
     tokio::select! {
         stopped = service.stop() => stopped?,
-        _ = signals.received() => tracing::warn!("stopped without waiting for the broker"),
+        () = signals.stop() => tracing::warn!("stopped without waiting for the broker"),
     }
     tracing::info!("stopped");
     Ok(())

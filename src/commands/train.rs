@@ -1,10 +1,10 @@
 //! `gavel train`: a labelled history in, a model file out, and how good it is on a later period. It serves nothing.
 
-use std::{ops::Range, path::PathBuf, process::ExitCode, time::Instant};
+use std::{fmt::Write as _, ops::Range, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Args;
 
-use super::common::{ConfigFlag, JsonFlag, PeriodFlags, load_config};
+use super::common::{ConfigFlag, JsonFlag, PeriodFlags, load_config, refuse_read};
 use super::learning::{beside_rules, failed, features_of, of_features, parse_span, print_read, quality};
 use crate::{
     config::Config,
@@ -73,11 +73,14 @@ pub fn run(arguments: &TrainArguments) -> ExitCode {
 fn learn(arguments: &TrainArguments) -> Result<(), ExitCode> {
     arguments.period.check()?;
     let config = load_config(&arguments.config)?;
+    let rules = rules_of(arguments, &config);
+    let read = [&config.file, &arguments.features, &rules].into_iter().flatten().chain([&arguments.input]);
+    refuse_read(&arguments.out, read.map(PathBuf::as_path))?;
     let features = features_of(arguments.features.as_deref())?;
     let learner = learner(arguments)?;
     let mut recipe = recipe(arguments, &config, features, learner);
     let names = recipe.features.iter().map(|(name, _)| name.clone()).collect();
-    let release = match rules_of(arguments, &config) {
+    let release = match rules {
         Some(rules) => {
             let model = untrained(&recipe).map_err(|error| failed(&error.to_string()))?;
             beside_rules(config.settings, model, &rules)?
@@ -101,7 +104,7 @@ fn learn(arguments: &TrainArguments) -> Result<(), ExitCode> {
     let begun = Instant::now();
     let bytes = train(&rows, Some((&test, test_ms)), &recipe).map_err(|error| failed(&error.to_string()))?;
     let seconds = begun.elapsed().as_secs_f64();
-    let mut sink = Sink::create_beside(&arguments.out, &arguments.input).map_err(|error| failed(&error.to_string()))?;
+    let mut sink = Sink::create(&arguments.out).map_err(|error| failed(&error.to_string()))?;
     sink.write(&bytes).and_then(|()| sink.finish()).map_err(|error| failed(&error.to_string()))?;
     let model = Model::read(&bytes).map_err(|error| failed(&error.to_string()))?;
     tell(arguments, &model, seconds);
@@ -160,7 +163,17 @@ fn learnt_period(arguments: &TrainArguments, extraction: &Extraction) -> Range<i
     from_ms..to_ms
 }
 
+/// Prints how good the model is: on standard error where the model itself goes to standard output.
 fn tell(arguments: &TrainArguments, model: &Model, seconds: f64) {
+    let text = told(arguments, model, seconds);
+    if arguments.out.as_os_str() == "-" {
+        anstream::eprintln!("{text}");
+    } else {
+        anstream::println!("{text}");
+    }
+}
+
+fn told(arguments: &TrainArguments, model: &Model, seconds: f64) -> String {
     let header = model.header();
     if arguments.json.json {
         let told = serde_json::json!({
@@ -168,12 +181,11 @@ fn tell(arguments: &TrainArguments, model: &Model, seconds: f64) {
             "training": header.training, "calibration": header.calibration, "test": header.test,
             "elapsed_s": (seconds * 1000.0).round() / 1000.0,
         });
-        anstream::println!("{told:#}");
-        return;
+        return format!("{told:#}");
     }
     let training = &header.training;
-    anstream::println!(
-        "{} {}: learnt by {} from {} transactions, {} of them fraud, of {} to {}, in {seconds:.1} s",
+    let mut text = format!(
+        "{} {}: learnt by {} from {} transactions, {} of them fraud, of {} to {}, in {seconds:.1} s\n",
         header.name,
         model.version(),
         header.learner,
@@ -182,29 +194,31 @@ fn tell(arguments: &TrainArguments, model: &Model, seconds: f64) {
         training.period.from,
         training.period.to,
     );
-    match &header.test {
-        Some(test) => {
-            anstream::println!(
-                "on {} later transactions, {} of them fraud, of {} to {} (labels take {}):\n\n{}",
-                test.rows,
-                test.frauds,
-                test.period.from,
-                test.period.to,
-                Span(arguments.maturity),
-                quality(&test.values),
-            );
-        }
-        None => anstream::println!(
+    // Writing to a string cannot fail.
+    let _ = match &header.test {
+        Some(test) => writeln!(
+            text,
+            "on {} later transactions, {} of them fraud, of {} to {} (labels take {}):\n\n{}",
+            test.rows,
+            test.frauds,
+            test.period.from,
+            test.period.to,
+            Span(arguments.maturity),
+            quality(&test.values),
+        ),
+        None => writeln!(
+            text,
             "no transaction is later than --to and the {} that labels take, so its quality is not measured",
             Span(arguments.maturity)
         ),
-    }
+    };
     let mut features: Vec<_> = header.features.iter().collect();
     features.sort_by(|a, b| b.importance.total_cmp(&a.importance));
-    anstream::println!("mean contribution of each feature in log-odds, frauds and others weighing the same:");
+    text.push_str("mean contribution of each feature in log-odds, frauds and others weighing the same:");
     for feature in features {
-        anstream::println!("{:>8.3}  {}", feature.importance, feature.name);
+        let _ = write!(text, "\n{:>8.3}  {}", feature.importance, feature.name);
     }
+    text
 }
 
 fn parse_setting(text: &str) -> Result<(String, f64), String> {

@@ -120,7 +120,9 @@ pub(super) fn suggestion(found: &str, known: &BTreeSet<&str>) -> Option<String> 
 impl Keys for Known {
     fn is_open(&self, path: &str) -> bool {
         let in_map = path.split_once('.').is_some_and(|(section, _)| self.maps.contains(section));
-        in_map || self.secret.get(path) == Some(&false)
+        let is_shown = |path: &str| self.secret.get(path) == Some(&false);
+        // The keys of a table in a list are shown where the list is.
+        in_map || is_shown(path) || path.rsplit_once('.').is_some_and(|(list, _)| is_shown(list))
     }
 
     fn is_open_section(&self, section: &str) -> bool {

@@ -18,7 +18,8 @@ pub(super) fn masked(text: &str, keys: &impl Keys) -> String {
     for line in text.split_inclusive('\n') {
         let trimmed = line.trim();
         if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
-            let name = name.trim();
+            // A table of a list has two brackets.
+            let name = name.strip_prefix('[').unwrap_or(name).trim();
             // A line such as `["a", "b"]` continues a value and opens no section.
             if !name.is_empty() && name.bytes().all(is_key_byte) {
                 name.clone_into(&mut section);
@@ -83,6 +84,8 @@ mod tests {
             ("[nats]\npasword = 'x'\nroot = \"a\"\n", "[nats]\npasword = ***\nroot = \"a\"\n"),
             ("nats = { password = \"x\" }\n", "nats = * ******** * *** *\n"),
             ("nats.password = \"x\"", "nats.password = ***"),
+            ("[[windows]]\nlateness = 1\n", "[[windows]]\nlateness = 1\n"),
+            ("[[nats]]\npassword = 1\n[[\"x\"]]\n", "[[nats]]\npassword = *\n*******\n"),
             ("password = \"\"\"\nx\n\"\"\"\nbase = 1", "password = ***\n*\n***\nbase = 1"),
             ("[nats]\nroot = \"\"\"\nx\n\"\"\"", "[nats]\nroot = \"\"\"\n*\n***"),
             ("# password = 1\n", "* ******** * *\n"),

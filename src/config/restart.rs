@@ -1,6 +1,6 @@
 //! What of a configuration a running service cannot take over. It changes neither of the two it compares.
 
-use super::{Authentication, Config, NatsConfig};
+use super::{Authentication, Config, GuardConfig, NatsConfig};
 use crate::scoring::settings::Settings;
 
 impl Config {
@@ -39,8 +39,18 @@ impl Config {
             ("[guard] transactions", guard.transactions == running.guard.transactions),
         ];
         let differing = parts.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect();
-        let settings = Settings { windows: running.settings.windows.clone(), ..self.settings };
-        (Self { settings, ..self }, differing)
+        let Self { settings, rules, model, challengers, guard, file, .. } = self;
+        let taken_over = Self {
+            settings: Settings { windows: running.settings.windows.clone(), ..settings },
+            rules,
+            model,
+            challengers,
+            guard: GuardConfig { transactions: running.guard.transactions, ..guard },
+            file,
+            // What runs goes on, so the next one is compared with that as well.
+            ..running.clone()
+        };
+        (taken_over, differing)
     }
 }
 

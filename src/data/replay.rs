@@ -13,12 +13,13 @@ pub struct Replay {
     scorer: Scorer,
     labels: LabelQueue,
     time: Option<Timestamp>,
+    without_rate: u64,
 }
 
 impl Replay {
     /// A replay into a scorer, from its past on.
     pub fn new(scorer: Scorer) -> Self {
-        Self { scorer, labels: LabelQueue::default(), time: None }
+        Self { scorer, labels: LabelQueue::default(), time: None, without_rate: 0 }
     }
 
     /// What the scorer makes of the next row, after every label that is known by then. A row that could not be read is
@@ -30,7 +31,9 @@ impl Replay {
             Err(refusal) => return Output::Refused(refusal.clone()),
         };
         self.apply_labels(transaction.time);
-        let Self { scorer, labels, .. } = self;
+        let Self { scorer, labels, without_rate, .. } = self;
+        let rates = &scorer.release().settings.rates;
+        *without_rate += u64::from(rates.to_base_minor(transaction.amount_minor, transaction.currency).is_none());
         let output = scorer.apply(Input::Transaction { transaction, tier: Tier::Full });
         if !matches!(output, Output::Refused(_)) {
             keep_label(labels, transaction, row);
@@ -49,6 +52,11 @@ impl Replay {
     /// The event time of the row applied last; of one without a readable time that of the row before it.
     pub fn time(&self) -> Option<Timestamp> {
         self.time
+    }
+
+    /// How many rows had a currency without a rate.
+    pub fn without_rate(&self) -> u64 {
+        self.without_rate
     }
 
     /// The scorer, for what it knows of the row applied last.

@@ -219,7 +219,6 @@ fn read_label(raw: &Raw<'_>) -> Result<Option<bool>, ()> {
     match raw {
         Raw::Absent | Raw::Null => Ok(None),
         Raw::Text(text) if text.is_empty() => Ok(None),
-        Raw::Boolean(label) => Ok(Some(*label)),
         Raw::Integer(1) => Ok(Some(true)),
         Raw::Integer(0) => Ok(Some(false)),
         Raw::Text(text) if text == "1" => Ok(Some(true)),

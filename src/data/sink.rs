@@ -39,14 +39,15 @@ impl Sink {
         Self::open(path, name.clone()).map_err(|cause| DataError::Write { name, cause })
     }
 
-    /// The same, for what is made of a file that is read meanwhile: it would be lost if it were the same.
-    pub fn create_beside(path: &Path, input: &Path) -> Result<Self, DataError> {
+    /// Refuses an output that is one of the files that are read, or lies in one of the folders: it would be lost.
+    pub fn refuse_read<'p>(path: &Path, read: impl IntoIterator<Item = &'p Path>) -> Result<(), DataError> {
         let whole = |path: &Path| path.canonicalize().ok();
-        if path.is_file() && whole(path).is_some_and(|out| Some(out) == whole(input)) {
-            let cause = io::Error::other("it is the file that is read, and would be replaced by what is made of it");
+        let Some(out) = whole(path).filter(|path| path.is_file()) else { return Ok(()) };
+        if read.into_iter().any(|read| whole(read).is_some_and(|read| out.starts_with(read))) {
+            let cause = io::Error::other("it is a file that is read, and would be replaced by what is made of it");
             return Err(DataError::Write { name: shown(path), cause });
         }
-        Self::create(path)
+        Ok(())
     }
 
     fn open(path: &Path, name: String) -> io::Result<Self> {

@@ -31,6 +31,8 @@ pub struct Extraction {
     pub read: u64,
     /// How many of them were refused.
     pub refused: u64,
+    /// How many had a currency without a rate.
+    pub without_rate: u64,
     /// What was found beside the rows.
     pub notes: Notes,
 }
@@ -64,6 +66,7 @@ pub fn extract(
         last_ms: i64::MIN,
         read: 0,
         refused: 0,
+        without_rate: 0,
         notes: Notes::default(),
     };
     while let Some(row) = rows.next_row()? {
@@ -99,6 +102,7 @@ pub fn extract(
             extraction.told.push(Told { label: row.label, label_ms, denied });
         }
     }
+    extraction.without_rate = replay.without_rate();
     extraction.notes = rows.notes().clone();
     Ok(extraction)
 }

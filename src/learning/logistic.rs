@@ -82,6 +82,14 @@ impl<D: Data<Elem = f64>, T: AsSingleTargets<Elem = bool>> Fit<ArrayBase<D, Ix2>
             let mut column = column;
             column.iter_mut().zip(original).filter(|(_, value)| !value.is_finite()).for_each(|(to, _)| *to = mean);
         }
+        let frauds = targets.iter().filter(|fraud| **fraud).count();
+        if ranges.iter().all(|(low, high)| low >= high) && (1..targets.len()).contains(&frauds) {
+            // Where nothing varies the solver looks for a direction without end.
+            let odds = frauds as f64 / (targets.len() - frauds) as f64;
+            let constant =
+                |(low, high): &(f64, f64)| LinearTerm { low: *low, high: *high, mean: *low, scale: 1.0, weight: 0.0 };
+            return Ok(Linear { base: libm::log(odds), fills, terms: ranges.iter().map(constant).collect() });
+        }
         let filled = DatasetBase::new(rows, targets);
         let scaler = LinearScaler::standard().fit(&filled).map_err(|error| failed(&error))?;
         let (offsets, scales) = (scaler.offsets().to_vec(), scaler.scales().to_vec());

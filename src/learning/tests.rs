@@ -188,3 +188,16 @@ fn too_little_and_bad_settings_are_refused() {
     let unknown = recipe("forest").learner.set("rounds", 1.0).unwrap_err().to_string();
     assert!(unknown.starts_with("`rounds` is no setting of the forest learner, which has trees, depth,"), "{unknown}");
 }
+
+#[test]
+fn features_that_never_vary_end_the_regression() {
+    let mut matrix = Matrix::new(vec!["one".into(), "none".into()]);
+    for row in 0..400 {
+        matrix.push([Some(1.0), None], row % 10 == 0, row * DAY_MS / 100, row as u32);
+    }
+    let features = vec![("one".to_owned(), "1".to_owned()), ("none".to_owned(), "2".to_owned())];
+    let recipe = Recipe { features, period_ms: 0..4 * DAY_MS, ..recipe("logistic") };
+    let bytes = train(&matrix, None, &recipe).expect("it ends");
+    let probability = Model::read(&bytes).expect("a model").probability(&[Some(1.0), None]);
+    assert!((probability - 0.1).abs() < 0.02, "{probability}");
+}

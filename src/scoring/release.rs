@@ -134,9 +134,14 @@ impl Release {
 
     /// How the score decides about a transaction: the measure of the first segment that holds it.
     pub fn measure(&self, scope: &Scope<'_>, memo: &mut Memo) -> Option<Measure> {
+        self.segment(scope, memo).map(|segment| segment.measure)
+    }
+
+    /// The first segment of the policy that holds a transaction.
+    pub fn segment(&self, scope: &Scope<'_>, memo: &mut Memo) -> Option<&Segment> {
         let holds = |id: &Option<ConditionId>| id.is_none_or(|id| self.program.condition(id, scope, memo));
         let place = self.segments.iter().position(holds)?;
-        self.settings.policy.segments.get(place).map(|segment| segment.measure)
+        self.settings.policy.segments.get(place)
     }
 
     /// The content hashes of the challengers.
@@ -229,7 +234,8 @@ fn compile_challengers(
     if problems.is_empty() { Ok(compiled) } else { Err(problems) }
 }
 
-fn compile_segments(
+/// Compiles the conditions of a policy's segments.
+pub fn compile_segments(
     segments: &[Segment],
     compiler: &mut Compiler<'_>,
 ) -> Result<Vec<Option<ConditionId>>, Vec<FeatureProblem>> {

@@ -2,6 +2,7 @@
 //! subscription; what it says goes to an outbox.
 
 mod streamed;
+mod batched;
 mod refill;
 mod succession;
 
@@ -14,7 +15,6 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue, Message, message::OutboundM
 use bytes::Bytes;
 
 use super::{
-    batch::{self, Answers},
     copies::Slicer,
     discovery::Discovery,
     handover::{Ask, Latest, Notice, Swapped},
@@ -55,6 +55,14 @@ pub struct Moment {
     pub instant: Instant,
     /// For deadlines, and for times that are too far ahead.
     pub unix_ms: i64,
+}
+
+impl Moment {
+    /// The same clocks later on.
+    fn at(self, instant: Instant) -> Self {
+        let passed_ms = i64::try_from((instant - self.instant).as_millis()).unwrap_or(i64::MAX);
+        Self { instant, unix_ms: self.unix_ms.saturating_add(passed_ms) }
+    }
 }
 
 /// The scoring thread's work, message by message in their order.
@@ -330,50 +338,12 @@ impl Answering {
         reply(received, answer.body, answer.is_repeated, done - arrived, out);
         tally.latency(done - arrived);
         if is_measured {
-            pace.measure(tier, done - decoded);
+            pace.measure(tier, done - now.instant);
             tally.stage(Stage::Queue, now.instant - arrived);
             tally.stage(Stage::Decode, decoded - now.instant);
             tally.stage(Stage::Score, done - decoded);
             tally.stage(Stage::Encode, done.elapsed());
         }
-        Ok(done)
-    }
-
-    /// Answers every transaction of a batch, in order, as one message.
-    fn batch(&mut self, received: &Received, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
-        let Received { message: request, arrived, deadline_ms, .. } = received;
-        let arrived = *arrived;
-        let route = self.subjects.route(Kind::Batch, request.subject.as_bytes())?;
-        let elements = batch::split(&request.payload)?;
-        let room = self.payload_max_bytes.saturating_sub(HEADERS_RESERVE_BYTES);
-        let mut answers = Answers::begin(std::mem::take(&mut self.voice.body), elements.len(), room)?;
-        let tier = self.tier(*deadline_ms, now, elements.len())?;
-        let Self {
-            scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, notebook, slicer, ..
-        } = self;
-        let is_identifying = self.is_identifying;
-        for element in elements {
-            let mut core =
-                Core { scorer, keeper, subjects, metrics, tally, notebook, skew_ms: *skew_ms, is_identifying };
-            let mut answer = || {
-                let transaction = core.decode(element, route, now)?;
-                let answer = core.apply(&transaction, tier, voice)?;
-                out.append_one(stamped(answer.copy, slicer));
-                if !answer.is_repeated {
-                    latest.keep(element, route.processor, *releases, core.scorer);
-                }
-                Ok(answer.body)
-            };
-            let answered = if answers.has_room() { answer() } else { Err(batch::answer_too_large()) };
-            if let Some(refusal) = answers.push(answered) {
-                tally.refusal(metrics, &refusal);
-            }
-        }
-        let body = answers.finish();
-        let done = Instant::now();
-        reply(received, Bytes::copy_from_slice(&body), false, done - arrived, out);
-        self.tally.latency(done - arrived);
-        self.voice.body = body;
         Ok(done)
     }
 

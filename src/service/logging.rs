@@ -14,8 +14,8 @@ use tracing_subscriber::{
 use crate::config::{LogConfig, LogFormat};
 
 /// Sends log lines to standard error: for people on a terminal, one JSON object a line otherwise. A second call does
-/// nothing.
-pub fn start(config: &LogConfig) {
+/// nothing. Whether they are for people.
+pub fn start(config: &LogConfig) -> bool {
     let terminal = std::io::stderr().is_terminal();
     let for_people = match config.format {
         LogFormat::Human => true,
@@ -33,4 +33,5 @@ pub fn start(config: &LogConfig) {
     } else {
         registry().with(lines.json().flatten_event(true).with_filter(filter)).try_init()
     };
+    for_people
 }

@@ -25,6 +25,13 @@ impl Outbox {
         self.waiting.push(OutboundMessage { subject, reply: None, payload, headers });
     }
 
+    /// Lets the message that was added last go out before the others after the first so many.
+    pub fn bring_forward(&mut self, after: usize) {
+        if let Some(later) = self.waiting.get_mut(after..) {
+            later.rotate_right(1.min(later.len()));
+        }
+    }
+
     /// Lets everything after the first so many messages go out only where nothing else does.
     pub fn put_off(&mut self, after: usize) {
         self.put_off.extend(self.waiting.drain(after.min(self.waiting.len())..));

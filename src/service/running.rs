@@ -70,7 +70,7 @@ pub enum ServiceError {
 /// A running service.
 pub struct Service {
     worker: Worker,
-    _reloader: Option<Reloader>,
+    reloader: Option<Reloader>,
     upkeep: Option<Upkeep>,
     metrics: Arc<Metrics>,
     http_address: SocketAddr,
@@ -133,7 +133,7 @@ impl Service {
         let (end_http, ended) = oneshot::channel();
         let served = http::serve(listener, metrics.clone(), async move { drop(ended.await) });
         let http = tokio::spawn(served);
-        Ok(Self { worker, _reloader: reloader, upkeep, metrics, http_address, http, end_http, reader })
+        Ok(Self { worker, reloader, upkeep, metrics, http_address, http, end_http, reader })
     }
 
     /// Where metrics and health are.
@@ -144,6 +144,13 @@ impl Service {
     /// What is measured.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Looks at what lies on disk now, if it follows anything.
+    pub fn reload(&self) {
+        if let Some(reloader) = &self.reloader {
+            reloader.look();
+        }
     }
 
     /// Waits until requests are served.

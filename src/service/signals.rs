@@ -1,13 +1,25 @@
-//! What asks a process to stop: SIGTERM, SIGINT or Ctrl-C. It stops nothing itself.
+//! What is asked of a process by signals: to stop, by SIGTERM, SIGINT or Ctrl-C, and to look at its files, by SIGHUP. It
+//! does neither itself.
 
 use std::io;
 
-/// The signals that ask to stop.
+/// The signals that are listened to.
 pub struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To stop, by the signal of this name.
+    Stop(&'static str),
+    /// To reload.
+    Reload,
 }
 
 impl Signals {
@@ -16,19 +28,24 @@ impl Signals {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
-            Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+            Ok(Self {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+                hangup: signal(SignalKind::hangup())?,
+            })
         }
         #[cfg(not(unix))]
         Ok(Self {})
     }
 
-    /// Waits for the next one, and gives its name.
-    pub async fn received(&mut self) -> &'static str {
+    /// Waits for the next one.
+    pub async fn received(&mut self) -> Asked {
         #[cfg(unix)]
         {
             tokio::select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
+                _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
+                _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
+                _ = self.hangup.recv() => Asked::Reload,
             }
         }
         #[cfg(not(unix))]
@@ -37,7 +54,12 @@ impl Signals {
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }
-            "Ctrl-C"
+            Asked::Stop("Ctrl-C")
         }
+    }
+
+    /// Waits for the next one that asks to stop.
+    pub async fn stop(&mut self) {
+        while self.received().await == Asked::Reload {}
     }
 }

@@ -78,7 +78,7 @@ then = "deny"
 /// A release of these rules.
 pub(crate) fn release(limit: u32) -> Release {
     let settings = Settings::default_for(Currency::from_code("EUR").expect("EUR"));
-    let files = vec![SourceFile { name: "rules/rules.toml".into(), text: rules(limit) }];
+    let files = vec![SourceFile::new("rules/rules.toml", rules(limit))];
     let data = BTreeMap::from([("blocked.csv".to_owned(), Ok(Data::read(Vec::new())))]);
     let (files, found) = parse(RuleSources { files, data, ..RuleSources::default() }, &settings);
     let compiled = Release::compile(settings, files, Models::default(), found);

@@ -10,7 +10,10 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode};
 use clap::Args;
 
 use self::tally::{Judgement, Report};
-use super::common::{ConfigFlag, EXIT_USAGE, JsonFlag, ModelFlag, PeriodFlags, load_config, load_release, print_notes};
+use super::common::{
+    ConfigFlag, EXIT_USAGE, JsonFlag, ModelFlag, PeriodFlags, file_name, load_config, load_release, print_notes,
+    read_by, refuse_read,
+};
 use crate::{
     config::{Config, Flags},
     data::{DataError, Period, Progress, Replay, Row, Rows, Sink},
@@ -35,7 +38,7 @@ pub struct BacktestArguments {
     #[arg(long, value_name = "DIR")]
     candidate: Option<PathBuf>,
     /// File to write a report to, one page of HTML that needs no other file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file_name)]
     html: Option<PathBuf>,
     #[command(flatten)]
     period: PeriodFlags,
@@ -60,6 +63,10 @@ fn backtest(arguments: &BacktestArguments) -> Result<(), ExitCode> {
         ..Flags::from(&arguments.config)
     };
     let config = load_config(flags)?;
+    if let Some(html) = &arguments.html {
+        let read = [&arguments.input].into_iter().chain(&arguments.candidate).map(PathBuf::as_path);
+        refuse_read(html, read_by(&config).chain(read))?;
+    }
     let mut sets = vec![load_set("rules", &config)?];
     if let Some(candidate) = &arguments.candidate {
         sets.push(load_set("candidate", &Config { rules: candidate.clone(), ..config })?);
@@ -133,7 +140,8 @@ fn replay(arguments: &BacktestArguments, mut sets: Vec<Set>) -> Result<Report, D
         }
     }
     progress.finish();
-    print_notes(rows.notes());
+    let without_rate = sets.first().map_or(0, |set| set.replay.without_rate());
+    print_notes(rows.notes(), without_rate);
     report.finish();
     Ok(report)
 }

@@ -23,7 +23,7 @@ use self::{
     stream::{Purchase, Sending},
     tally::Tally,
 };
-use super::common::{EXIT_USAGE, HttpFlag, ScoringFlags, load_config, load_release};
+use super::common::{EXIT_USAGE, HttpFlag, JsonFlag, ScoringFlags, load_config, load_release};
 use crate::{
     config::{Config, Flags},
     scoring::{release::Release, verdict::Decision},
@@ -59,6 +59,8 @@ pub struct DemoArguments {
     scoring: ScoringFlags,
     #[command(flatten)]
     http: HttpFlag,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 /// Plays the demo to its end, or until Ctrl-C.
@@ -107,17 +109,25 @@ async fn play(arguments: &DemoArguments, mut config: Config, release: Release) -
     let service = Service::start(&config, release, None, false).await.map_err(|error| text(&error))?;
     service.serving().await.map_err(|error| text(&error))?;
     let http = format!("http://{}", service.http_address());
-    say(&format!("broker {}  service {http}/metrics", broker.url()))?;
+    let screen = Screen { is_json: arguments.json.json };
+    screen.say(&format!("broker {}  service {http}/metrics", broker.url()))?;
 
     let client = client::connect(&config.nats, "gavel-demo").await.map_err(|error| text(&error))?;
-    let mut processor = Processor::new(client).await?;
+    let mut processor = Processor::new(client, screen).await?;
     let mut sendings = VecDeque::from(sendings);
     let ended = tokio::select! {
         ended = replay(&mut processor, &mut sendings, arguments) => ended,
         ended = service.ended() => ended.map_err(|error| error.to_string()),
         _ = signals.received() => Ok(()),
     };
-    let told = say(&format!("\n{}metrics {http}/metrics  health {http}/readyz", processor.tally.summary()));
+    let told = if screen.is_json {
+        let mut told = processor.tally.json();
+        told["metrics"] = format!("{http}/metrics").into();
+        told["health"] = format!("{http}/readyz").into();
+        print(&told.to_string())
+    } else {
+        print(&format!("\n{}metrics {http}/metrics  health {http}/readyz", processor.tally.summary()))
+    };
     let stopped = service.stop().await.map_err(|error| text(&error));
     broker.stop().await;
     ended.and(told).and(stopped)
@@ -130,18 +140,35 @@ async fn replay(
 ) -> Result<(), String> {
     let warm_up = arguments.warm_up as usize;
     if warm_up > 0 {
-        say(&format!("filling the windows with the first {warm_up} transactions"))?;
+        processor.screen.say(&format!("filling the windows with the first {warm_up} transactions"))?;
         processor.warm_up(sendings, warm_up).await?;
     }
-    say(&format!(
+    processor.screen.say(&format!(
         "replaying {} a second for {} s; of the approvals a few are shown\n",
         arguments.rate, arguments.seconds
     ))?;
     processor.replay(sendings, arguments.rate).await
 }
 
+/// Where lines for people go.
+#[derive(Clone, Copy)]
+struct Screen {
+    /// Standard output is for what comes of it all, as JSON.
+    is_json: bool,
+}
+
+impl Screen {
+    fn say(self, line: &str) -> Result<(), String> {
+        if !self.is_json {
+            return print(line);
+        }
+        anstream::eprintln!("{line}");
+        Ok(())
+    }
+}
+
 /// Prints a line; who closes the pipe has seen enough.
-fn say(line: &str) -> Result<(), String> {
+fn print(line: &str) -> Result<(), String> {
     match writeln!(anstream::stdout().lock(), "{line}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("nothing can be printed: {error}")),
         _ => Ok(()),
@@ -158,15 +185,16 @@ struct Processor {
     first: u64,
     tally: Tally,
     last_approval: Option<Instant>,
+    screen: Screen,
 }
 
 impl Processor {
-    async fn new(client: Client) -> Result<Self, String> {
+    async fn new(client: Client, screen: Screen) -> Result<Self, String> {
         let inbox = client.new_inbox();
         let answers = client.subscribe(format!("{inbox}.*")).await.map_err(|error| error.to_string())?;
         client.flush().await.map_err(|error| error.to_string())?;
         let (on_their_way, tally) = (VecDeque::new(), Tally::new());
-        Ok(Self { client, inbox, answers, on_their_way, first: 0, tally, last_approval: None })
+        Ok(Self { client, inbox, answers, on_their_way, first: 0, tally, last_approval: None, screen })
     }
 
     /// Sends as fast as answers come, and counts nothing.
@@ -254,6 +282,6 @@ impl Processor {
             }
             self.last_approval = Some(Instant::now());
         }
-        say(&told.line)
+        self.screen.say(&told.line)
     }
 }

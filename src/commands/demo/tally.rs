@@ -83,6 +83,26 @@ impl Tally {
         Told { decision: Some(decision), line: line(purchase, decision, &answer, took) }
     }
 
+    /// Everything, for programs.
+    pub(super) fn json(&self) -> serde_json::Value {
+        let given = |decision: Decision| (decision.name().to_owned(), self.given[decision as usize].into());
+        let verdicts: serde_json::Map<_, _> = Decision::ALL.into_iter().map(given).collect();
+        let at = |quantile| self.latency_ns.value_at_quantile(quantile) as f64 / 1e3;
+        serde_json::json!({
+            "sent": self.sent,
+            "answered": self.answered() - self.refused,
+            "refused": self.refused,
+            "unanswered": self.sent.saturating_sub(self.answered()),
+            "verdicts": verdicts,
+            "latency_us": {
+                "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999),
+                "max": self.latency_ns.max() as f64 / 1e3,
+            },
+            "frauds": { "caught": self.frauds_caught, "missed": self.frauds_missed },
+            "false_positives": self.false_positives,
+        })
+    }
+
     /// Everything, for people.
     pub(super) fn summary(&self) -> String {
         let mut text = String::new();

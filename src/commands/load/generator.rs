@@ -97,6 +97,8 @@ pub(super) struct Outcome {
     pub(super) sent: u64,
     pub(super) answered: u64,
     pub(super) refused: u64,
+    /// Answers that the service had given before.
+    pub(super) repeated: u64,
     pub(super) kept: Kept,
     pub(super) began: SystemTime,
     pub(super) elapsed: Duration,
@@ -153,6 +155,7 @@ struct Received {
     requests: u64,
     answered: u64,
     refused: u64,
+    repeated: u64,
     kept: Kept,
     last_ns: u64,
     latencies: Latencies,
@@ -218,15 +221,16 @@ pub(super) async fn run(nats: &NatsConfig, messages: &Arc<Messages>, course: Cou
         if let Ok(received) = receiver.await {
             total.answered += received.answered;
             total.refused += received.refused;
+            total.repeated += received.repeated;
             total.kept.add(&received.kept);
             total.last_ns = total.last_ns.max(received.last_ns);
             total.latencies.add(&received.latencies);
         }
     }
     let elapsed = Duration::from_nanos(total.last_ns).max(duration);
-    let Received { answered, refused, kept, latencies, .. } = total;
+    let Received { answered, refused, repeated, kept, latencies, .. } = total;
     let sent = sent * transactions;
-    Ok(Outcome { sent, answered, refused, kept, began, elapsed, latencies })
+    Ok(Outcome { sent, answered, refused, repeated, kept, began, elapsed, latencies })
 }
 
 struct Sender {
@@ -350,6 +354,7 @@ impl Received {
             requests: 0,
             answered: 0,
             refused: 0,
+            repeated: 0,
             kept: Kept::default(),
             last_ns: 0,
             latencies: Latencies::new(by_second),
@@ -376,6 +381,8 @@ impl Received {
             let latency_ns = now_ns.saturating_sub(meant_ns).max(1);
             self.answered += answered;
             self.refused += refused;
+            let is_repeated = answer.headers.as_ref().is_some_and(|headers| headers.get("Fraud-Duplicate").is_some());
+            self.repeated += u64::from(is_repeated);
             self.latencies.record(meant_ns, latency_ns);
             if let Some(deadline) = shared.deadline {
                 self.kept.take(&answer.payload, answered, u128::from(latency_ns) > deadline.as_nanos());

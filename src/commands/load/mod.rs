@@ -201,6 +201,12 @@ async fn measure(arguments: &LoadArguments, config: &Config) -> Result<Report, S
         deadline: arguments.deadline.map(Duration::from_millis),
     };
     let outcome = generator::run(&config.nats, &Arc::new(messages), course).await.map_err(|error| error.to_string())?;
+    if outcome.repeated > 0 {
+        anstream::eprintln!(
+            "note: {} of the answers had been given before, to the same ids, so they say nothing of how fast it scores",
+            outcome.repeated
+        );
+    }
     let unwritten = |path: &Path, error: io::Error| format!("{} cannot be written: {error}", path.display());
     if let Some(path) = &arguments.hdr {
         outcome.latencies.write_log(path, outcome.began).map_err(|error| unwritten(path, error))?;

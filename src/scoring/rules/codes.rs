@@ -138,8 +138,16 @@ pub const CODES: &[Code] = &[
         explanation: "An example failed: the rule, alone with the names and lists of the set, did not do what the example expects. \
          The timeline shows each transaction with what the rule saw.",
     },
-    Code { code: "W311", title: "unused name", explanation: "A name under [define] that no rule uses." },
-    Code { code: "W312", title: "unused list or table", explanation: "A list or table that no rule uses." },
+    Code {
+        code: "W311",
+        title: "unused name",
+        explanation: "A name under [define] that no rule and no segment of the policy uses.",
+    },
+    Code {
+        code: "W312",
+        title: "unused list or table",
+        explanation: "A list or table that no rule and no segment of the policy uses.",
+    },
     Code {
         code: "W313",
         title: "rule without effect",

@@ -63,8 +63,8 @@ impl Place {
         let text = file.text.as_str();
         let start = floor_to_character(text, span.start);
         let end = floor_to_character(text, span.end).max(start);
-        let (line, column) = line_and_column(text, start);
-        let (end_line, end_column) = line_and_column(text, end);
+        let (line, column) = file.line_and_column(start);
+        let (end_line, end_column) = file.line_and_column(end);
         let excerpt_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let newline_after = |from: usize| text[from..].find('\n').map_or(text.len(), |newline| from + newline);
         let mut excerpt_end = newline_after(start);
@@ -253,12 +253,4 @@ fn masked(text: &str) -> String {
 
 fn floor_to_character(text: &str, offset: usize) -> usize {
     (0..=offset.min(text.len())).rev().find(|offset| text.is_char_boundary(*offset)).unwrap_or(0)
-}
-
-fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    // A large set asks for ten thousands of places in a file of megabytes.
-    let line = memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1;
-    (line, before[line_start..].chars().count() + 1)
 }

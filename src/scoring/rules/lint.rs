@@ -20,7 +20,7 @@ const PAIRS_MAX: usize = 4_000_000;
 /// Warnings over all files together.
 pub(super) fn lint(files: &RuleFiles, settings: &Settings) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
-    unused(files, &mut warnings);
+    unused(files, settings, &mut warnings);
     beyond_what_is_kept(files, settings.windows.horizon_ms, &mut warnings);
     of_other_types(files, &mut warnings);
     overlapping(files, &mut warnings);
@@ -52,13 +52,14 @@ fn of_other_types(files: &RuleFiles, warnings: &mut Vec<Diagnostic>) {
     }
 }
 
-fn unused(files: &RuleFiles, warnings: &mut Vec<Diagnostic>) {
+fn unused(files: &RuleFiles, settings: &Settings, warnings: &mut Vec<Diagnostic>) {
     let mut used: BTreeSet<&str> = files.rules.iter().flat_map(|rule| tokens(&rule.when.value)).collect();
+    used.extend(settings.policy.segments.iter().filter_map(|segment| segment.when.as_deref()).flat_map(tokens));
     // A name that only an unused name speaks of is unused too, but one warning at a time is enough.
     used.extend(files.define_sources.values().flat_map(|define| tokens(&define.text.value)));
     for (name, define) in &files.define_sources {
         if !used.contains(name.as_str()) {
-            let message = format!("no rule uses the name `{name}`");
+            let message = format!("nothing uses the name `{name}`");
             warnings
                 .push(Diagnostic::warning("W311", define.place.clone(), message).hint("delete it if it is not needed"));
         }
@@ -69,7 +70,7 @@ fn unused(files: &RuleFiles, warnings: &mut Vec<Diagnostic>) {
                 None => ("list", format!("test it with `… in list(\"{}\")`", list.id)),
                 Some(_) => ("table", format!("look it up with `lookup(\"{}\", …, …)`", list.id)),
             };
-            let message = format!("no rule uses the {what} `{}`", list.id);
+            let message = format!("nothing uses the {what} `{}`", list.id);
             warnings.push(Diagnostic::warning("W312", list.place.clone(), message).hint(hint));
         }
     }

@@ -14,7 +14,7 @@ pub(super) fn settings() -> Settings {
 
 pub(super) fn sources(files: &[(&str, &str)]) -> RuleSources {
     let (tables, data): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| name.strip_suffix(".toml").is_some());
-    let file = |(name, text): &(&str, &str)| SourceFile { name: format!("rules/{name}").into(), text: (*text).into() };
+    let file = |(name, text): &(&str, &str)| SourceFile::new(format!("rules/{name}"), (*text).into());
     RuleSources {
         files: tables.into_iter().map(file).collect(),
         unreadable: BTreeMap::new(),

@@ -62,8 +62,8 @@ impl History {
         self.latest.append(newer);
     }
 
-    /// Tries a release on all of it.
-    pub(super) fn try_on(&self, release: &Release) -> Tried {
+    /// Tries a release on all of it. Where it is the first that enforces what it decides, nothing was denied before.
+    pub(super) fn try_on(&self, release: &Release, is_first_enforced: bool) -> Tried {
         let aggregates = release.aggregates();
         let known: BTreeMap<u64, Vec<Option<usize>>> =
             self.aggregates.iter().map(|(number, known)| (*number, places(&aggregates, known))).collect();
@@ -90,11 +90,12 @@ impl History {
             } else {
                 Known::Some { answers, places: known.get(number).map(Vec::as_slice).unwrap_or_default() }
             };
+            let before = if is_first_enforced { Decision::Approve } else { *before };
             let after = trial.decide(&transaction, *tier, known);
             tried.transactions += 1;
-            tried.denied_before += usize::from(*before == Decision::Deny);
+            tried.denied_before += usize::from(before == Decision::Deny);
             tried.denied_after += usize::from(after == Decision::Deny);
-            if after == Decision::Deny && *before != Decision::Deny {
+            if after == Decision::Deny && before != Decision::Deny {
                 let mut deciding = trial.deciding().peekable();
                 if deciding.peek().is_none() {
                     *by_rule.entry(NO_RULE.to_owned()).or_default() += 1;

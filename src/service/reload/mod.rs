@@ -36,7 +36,7 @@ use super::{
 use crate::{
     config::{Config, Flags},
     files::SeenFiles,
-    scoring::{release::Release, rules::KnownLists, transaction::ListChange, verdict::Versions},
+    scoring::{release::Release, rules::KnownLists, settings::Mode, transaction::ListChange, verdict::Versions},
 };
 
 /// How often files are looked at where no change was told: some mounts tell of none.
@@ -173,6 +173,15 @@ impl Reloader {
             follower.run(&nudged);
         })?;
         Ok(Self { nudges })
+    }
+}
+
+impl Reloader {
+    /// Looks now, as where somebody asks for a reload.
+    pub fn look(&self) {
+        let ask = Ask { force: false, reply: None };
+        // It may have ended by itself.
+        let _ = self.nudges.send(Nudge::Noticed(Notice::Ask(ask)));
     }
 }
 
@@ -339,7 +348,9 @@ impl Follower {
         Arc::make_mut(&mut self.history).append(back.recv().map_err(|_| Gone)?);
         let (release, history) = (Arc::new(release), self.history.clone());
         let on_trial = release.clone();
-        let tried = priority::patiently("trial", move || history.try_on(&on_trial));
+        let mode_before = self.serving.config.settings.policy.mode;
+        let goes_live = mode_before == Mode::Monitor && release.settings.policy.mode == Mode::Enforce;
+        let tried = priority::patiently("trial", move || history.try_on(&on_trial, goes_live));
         Ok((Arc::unwrap_or_clone(release), tried))
     }
 

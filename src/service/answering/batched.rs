@@ -1,0 +1,104 @@
+//! Batches: many transactions in one message, which has one deadline. Nothing here is answered by itself.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{
+    super::{
+        batch::{self, Answers},
+        outbox::Outbox,
+        queue::Received,
+        subjects::Kind,
+    },
+    Answering, Core, HEADERS_RESERVE_BYTES, Moment, STAGES_EVERY, past_deadline, reply, stamped,
+};
+use crate::scoring::{refusal::Refusal, wire::Route};
+
+/// What the transactions of a batch have in common.
+#[derive(Clone, Copy)]
+struct Common<'m> {
+    route: Route<'m>,
+    deadline_ms: Option<i64>,
+}
+
+impl Answering {
+    /// Answers every transaction of a batch, in order, as one message.
+    pub(super) fn batch(&mut self, received: &Received, now: Moment, out: &mut Outbox) -> Result<Instant, Refusal> {
+        let Received { message: request, arrived, deadline_ms, .. } = received;
+        let (arrived, deadline_ms) = (*arrived, *deadline_ms);
+        let common = Common { route: self.subjects.route(Kind::Batch, request.subject.as_bytes())?, deadline_ms };
+        let elements = batch::split(&request.payload)?;
+        let room = self.payload_max_bytes.saturating_sub(HEADERS_RESERVE_BYTES);
+        let mut answers = Answers::begin(std::mem::take(&mut self.voice.body), elements.len(), room)?;
+        let copies = out.len();
+        // Where there is no time for all of them there is none for the message.
+        self.tier(deadline_ms, now, elements.len())?;
+        for (place, element) in elements.iter().enumerate() {
+            let left = elements.len() - place;
+            let answered = if answers.has_room() {
+                self.element(element, common, (now, left), out)
+            } else {
+                Err(batch::answer_too_large())
+            };
+            if let Some(refusal) = answers.push(answered) {
+                self.tally.refusal(&self.metrics, &refusal);
+            }
+        }
+        let body = answers.finish();
+        let done = Instant::now();
+        reply(received, Bytes::copy_from_slice(&body), false, done - arrived, out);
+        if request.reply.is_some() {
+            // Whoever asked waits; whoever listens to the copies does not.
+            out.bring_forward(copies);
+        }
+        self.tally.latency(done - arrived);
+        self.voice.body = body;
+        Ok(done)
+    }
+
+    /// Answers one of them, with the fullest tier that what is left of the time has room for if all that are left of the
+    /// batch get it too.
+    fn element(
+        &mut self,
+        element: &[u8],
+        Common { route, deadline_ms }: Common<'_>,
+        (began, left): (Moment, usize),
+        out: &mut Outbox,
+    ) -> Result<Bytes, Refusal> {
+        let now = began.at(Instant::now());
+        if deadline_ms.is_some_and(|deadline_ms| now.unix_ms > deadline_ms) {
+            return Err(past_deadline());
+        }
+        let tier = self.tier(deadline_ms, now, left)?;
+        let is_measured = self.answered.is_multiple_of(STAGES_EVERY) || self.pace.is_tried(tier);
+        self.answered += 1;
+        let Self {
+            scorer,
+            keeper,
+            voice,
+            pace,
+            tally,
+            metrics,
+            subjects,
+            skew_ms,
+            latest,
+            releases,
+            notebook,
+            slicer,
+            ..
+        } = self;
+        let is_identifying = self.is_identifying;
+        let mut core = Core { scorer, keeper, subjects, metrics, tally, notebook, skew_ms: *skew_ms, is_identifying };
+        let transaction = core.decode(element, route, now)?;
+        let answer = core.apply(&transaction, tier, voice)?;
+        out.append_one(stamped(answer.copy, slicer));
+        if !answer.is_repeated {
+            latest.keep(element, route.processor, *releases, core.scorer);
+        }
+        if is_measured {
+            pace.measure(tier, now.instant.elapsed());
+        }
+        Ok(answer.body)
+    }
+}
