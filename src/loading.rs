@@ -34,6 +34,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// Where the model was read from; `None` without one.
     pub model: Option<PathBuf>,
+    /// Every file that was read.
+    pub read: BTreeSet<PathBuf>,
     /// Why the model in `models/` is left out, where it is.
     pub left_out: Option<LoadError>,
 }
@@ -168,15 +170,13 @@ impl Sources {
 
     /// Every file that was read.
     pub fn paths(&self, config: &Config) -> BTreeSet<PathBuf> {
-        let rules = self.rules.files.iter().map(|file| PathBuf::from(&*file.name));
-        let unreadable = self.rules.unreadable.keys().map(PathBuf::from);
-        let data = self.rules.data.keys().map(|name| config.rules.join(name));
         let model = self.model.iter().chain(&self.challengers).map(|(path, _)| path.clone());
-        rules.chain(unreadable).chain(data).chain(model).collect()
+        rule_paths(&self.rules, &config.rules).chain(model).collect()
     }
 
     /// Compiles it. Lists that are known already by their files' hashes are not made again.
     pub fn compile(self, config: &Config, known: &KnownLists) -> Result<Loaded, LoadError> {
+        let read = self.paths(config);
         let parse = |(path, bytes): (PathBuf, Vec<u8>)| parse_model(path, &bytes, config);
         let mut left_out = None;
         let (model_path, champion) = match self.model.map(parse).transpose() {
@@ -193,8 +193,15 @@ impl Sources {
         let (files, found) = parse_knowing(self.rules, &config.settings, known);
         let (release, warnings) =
             Release::compile(config.settings.clone(), files, models, found).map_err(LoadError::Compile)?;
-        Ok(Loaded { release, warnings, model: model_path, left_out })
+        Ok(Loaded { release, warnings, model: model_path, read, left_out })
     }
+}
+
+/// The files of a rule folder that were read, lists and tables with them.
+pub fn rule_paths(rules: &RuleSources, folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let files = rules.files.iter().map(|file| PathBuf::from(&*file.name));
+    let data = rules.data.keys().map(|name| folder.join(name));
+    files.chain(rules.unreadable.keys().map(PathBuf::from)).chain(data)
 }
 
 /// Loads what the configuration names.

@@ -58,6 +58,11 @@ fn segments_are_checked_and_what_they_use_is_used() {
         assert_eq!(output.status.code(), Some(code), "{when}: {}", said(&output));
         assert!(said(&output).contains(expected), "{when}: {}", said(&output));
         assert!(!expected.is_empty() || said(&output).is_empty(), "{when}: {}", said(&output));
+        let listed = run(folder.path(), &["check", "--json"]);
+        let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+        let listed: Vec<_> = listed.as_array().unwrap().iter().filter(|entry| entry["severity"] == "error").collect();
+        assert_eq!(listed.len(), usize::from(code == 2), "{listed:?}");
+        assert!(listed.iter().all(|entry| entry["file"] == "gavel.toml"), "{listed:?}");
     }
     // What is wrong with a rule may be all that is wrong.
     let rules = "[define]\nrisky = 'amount > 5'\n".to_owned();
@@ -77,12 +82,18 @@ fn no_report_replaces_what_is_read() {
         ("m.model", &model),
         ("f.toml", features.as_bytes()),
         ("gavel.toml", b"[rates]\nUSD = \"0.9\"\n"),
-        ("rules/a.toml", b""),
+        ("rules/a.toml", b"[[list]]\nid = \"vip\"\nfile = \"vip.csv\"\n"),
+        ("rules/vip.csv", b"c_1\n"),
+        ("other/b.toml", b""),
     ];
+    fs::create_dir(folder.path().join("other")).unwrap();
     write(folder.path(), &files);
     let cases: &[&[&str]] = &[
         &["backtest", "--model", "none", "--html", "in.jsonl"],
         &["backtest", "--model", "none", "--html", "rules/a.toml"],
+        &["backtest", "--model", "none", "--candidate", "other", "--html", "other/b.toml"],
+        &["train", "--features", "f.toml", "--out", "rules/a.toml"],
+        &["score", "--model", "none", "--out", "rules/vip.csv"],
         &["evaluate", "--model", "m.model", "--html", "in.jsonl"],
         &["evaluate", "--model", "m.model", "--html", "./m.model"],
         &["features", "--features", "f.toml", "--out", "f.toml"],
@@ -100,6 +111,13 @@ fn no_report_replaces_what_is_read() {
     for (name, text) in files {
         assert!(fs::read(folder.path().join(name)).unwrap() == text, "{name}");
     }
+    // What merely lies beside them may be replaced.
+    for _ in 0..2 {
+        let output = run(folder.path(), &["score", "--model", "none", "--in", "in.jsonl", "--out", "rules/out.jsonl"]);
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    let output = run(folder.path(), &["load", "--in", "in.jsonl", "--hdr", "in.jsonl", "--seconds", "1"]);
+    assert!(output.status.code() == Some(2) && said(&output).contains("a file that is read"), "{}", said(&output));
     let output = run(folder.path(), &["backtest", "--model", "none", "--in", "in.jsonl", "--html", "-"]);
     assert!(output.status.code() == Some(2) && !folder.path().join("-").exists(), "{}", said(&output));
 }
@@ -137,13 +155,14 @@ fn every_line_of_a_json_log_is_json() {
     let mut told = Vec::new();
     for line in lines {
         let line = line.expect("text");
-        let parsed: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        told.push(parsed["message"].as_str().unwrap_or_default().to_owned());
-        if line.contains("no broker") {
+        let parsed = serde_json::from_str::<serde_json::Value>(&line);
+        told.push(parsed.as_ref().map_or(line.clone(), |line| line["message"].as_str().unwrap_or_default().to_owned()));
+        if parsed.is_err() || line.contains("no broker") {
             break;
         }
     }
     serving.kill().and_then(|()| serving.wait()).expect("it ends");
+    assert!(told.last().is_some_and(|line| line.contains("no broker")), "{told:?}");
     assert!(told.iter().any(|line| line.contains("W311")), "{told:?}");
     assert!(told.iter().any(|line| line.contains("there is no model in models/")), "{told:?}");
 }

@@ -88,11 +88,12 @@ fn what_decided_is_told() {
         (cost, "a", model, "no rule decides, so the score of 0.", " EUR"),
         (
             "[policy]\nmode = \"monitor\"\n",
-            "a",
+            "same",
             "none",
-            "no rule decides",
+            "the rules decide",
             "in monitor mode it is approved all the same",
         ),
+        ("[policy]\nmode = \"monitor\"\n", "a", "none", "no rule decides", "[policy] without_score does"),
     ];
     for (configuration, id, model, start, end) in cases {
         let told = decision(configuration, id, model);
@@ -100,7 +101,7 @@ fn what_decided_is_told() {
     }
     let told = decision(cost, "a", model);
     assert!(
-        told.contains(r#"segment "large": to approve costs "#) && told.contains("to review 3.00 EUR, to deny 1"),
+        told.contains(r#"segment "large": to approve costs "#) && told.contains("to review 3 EUR, to deny 1"),
         "{told}"
     );
 }

@@ -304,6 +304,26 @@ async fn the_guard_keeps_a_fatal_edit_out_until_it_is_forced() {
     assert!(text(&unchanged).contains(r#""result":"unchanged""#), "{}", text(&unchanged));
 }
 
+/// A file that is written slowly may be read half: the whole of it denies no more than what served before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_guard_knows_what_served_of_late() {
+    let broker = Broker::start();
+    let deny = REVIEW_LARGE.replace("\"review\"", "\"deny\"");
+    let gavel = start(&broker, &[("rules/a.toml", &deny)], "[guard]\nmax_deny_change = 0.2\n");
+    let client = broker.client().await;
+    for number in 0..10 {
+        assert_eq!(verdict(&client, &format!("t-{number}"), "c_1").await.0, "deny");
+    }
+    fs::write(gavel.folder().join("rules/a.toml"), "").unwrap();
+    until(&client, "half", "approve").await;
+    fs::write(gavel.folder().join("rules/a.toml"), &deny).unwrap();
+    until(&client, "whole", "deny").await;
+    assert!(gavel.metric("gavel_reloads_total", "refused") < 0.5);
+    // What denies still more is held against that.
+    fs::write(gavel.folder().join("rules/a.toml"), deny.replace("amount > 40 EUR", "amount > 0 EUR")).unwrap();
+    gavel.wait_metric("gavel_reloads_total", "applied", 3.0);
+}
+
 /// In monitor mode nothing is denied: what begins to be enforced is an edit like any other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_guard_looks_at_what_begins_to_be_enforced() {

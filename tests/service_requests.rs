@@ -139,6 +139,24 @@ async fn a_batch_gets_its_answers_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_batch_is_answered_before_its_verdicts_are_published() {
+    let broker = Broker::start();
+    let _gavel = Gavel::start(&broker);
+    let client = broker.client().await;
+    let heard = client.subscribe(">").await.unwrap();
+    let elements: Vec<String> = (0..20).map(|id| transaction(&format!("t-{id}"))).collect();
+    let body = format!("[{}]", elements.join(","));
+    client.publish_with_reply("fraud.v1.batch.p1", "answers", body.into()).await.unwrap();
+    let heard: Vec<String> = heard
+        .map(|message| message.subject.to_string())
+        .filter(|subject| std::future::ready(subject == "answers" || subject.starts_with("fraud.v1.verdict.")))
+        .take(21)
+        .collect()
+        .await;
+    assert_eq!(heard.iter().position(|subject| subject == "answers"), Some(0), "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_a_batch_has_no_time_for_is_refused_in_its_place_and_counts_once() {
     let broker = Broker::start();
     let gavel = Gavel::start(&broker);

@@ -1,5 +1,5 @@
-//! Windows and registry against their plain twin, at full size: blocks of 64 rows, parts of 64 blocks, thousands of
-//! events on one key.
+//! Windows and registry against their plain twin, at full size: keys of one block and, where there are few of them,
+//! trees of blocks of 64 rows.
 
 use gavel::scoring;
 
@@ -29,5 +29,11 @@ proptest! {
     #[test]
     fn folded_windows_keep_their_bound_at_full_size(stream in streams::streams(1_200, false)) {
         streams::run_folds(&stream, 300)?;
+    }
+
+    /// So few that a key is folded before it would have needed a tree.
+    #[test]
+    fn windows_folded_early_keep_their_bound_at_full_size(stream in streams::streams(1_200, false)) {
+        streams::run_folds(&stream, 100)?;
     }
 }

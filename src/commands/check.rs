@@ -1,19 +1,24 @@
 //! `gavel check`: types, examples and lint of a rule set. It scores no real transaction and changes nothing.
 
-use std::{collections::BTreeSet, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 
 use super::common::{ConfigFlag, EXIT_USAGE, JsonFlag, RulesFlag, load_config};
 use crate::{
-    config::Flags,
+    config::{FILE_NAME, Flags},
     files::read_rules,
     loading::render_features,
     scoring::{
         examples::run_examples,
         expression::Compiler,
         release::{FeatureProblem, compile_segments},
-        rules::{Diagnostic, RuleMode, RuleSet, RuleSources, find_code, parse, schema, to_json},
+        rules::{Diagnostic, Place, RuleMode, RuleSet, RuleSources, find_code, parse, schema, to_json},
         settings::Settings,
     },
 };
@@ -81,7 +86,10 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
     };
     let report = check(sources, &config.settings);
     if arguments.json.json {
-        print(&format!("{}\n", to_json(&report.diagnostics)));
+        let file = config.file.as_deref().unwrap_or(Path::new(FILE_NAME)).display().to_string();
+        let of_segments = report.segments.iter().flat_map(|problem| of_segment(problem, &file));
+        let all: Vec<_> = report.diagnostics.iter().cloned().chain(of_segments).collect();
+        print(&format!("{}\n", to_json(&all)));
     } else {
         for diagnostic in &report.diagnostics {
             // The stream drops the colours where there is no terminal.
@@ -95,6 +103,18 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
         return ExitCode::from(EXIT_USAGE);
     }
     if report.failed() { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
+}
+
+/// What is wrong with a segment's condition, in the file that it stands in.
+fn of_segment<'p>(problem: &'p FeatureProblem, file: &'p str) -> impl Iterator<Item = Diagnostic> + use<'p> {
+    problem.findings.iter().map(move |finding| {
+        let message = format!("segment `{}`: {}", problem.name, finding.message);
+        let diagnostic = Diagnostic::error(finding.code, Place::of_line(file, 1), message);
+        match &finding.hint {
+            Some(hint) => diagnostic.hint(hint.clone()),
+            None => diagnostic,
+        }
+    })
 }
 
 fn run_explain(code: &str) -> ExitCode {

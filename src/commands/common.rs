@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::{
     config::{Config, ConfigErrors, Flags, ModelChoice},
-    data::{Notes, Period, Sink, parse_moment},
+    data::{Notes, Period, parse_moment},
     loading::{self, Loaded},
     scoring::release::Release,
     scoring::time::Timestamp,
@@ -131,22 +131,16 @@ impl Flags {
     }
 }
 
-/// The files and folders that a configuration has read by a command that scores.
-pub fn read_by(config: &Config) -> impl Iterator<Item = &Path> {
-    let model = match &config.model {
-        ModelChoice::File(path) => Some(path.as_path()),
-        ModelChoice::Shipped => loading::model_folder(&config.model),
-        ModelChoice::None => None,
-    };
-    config.file.as_deref().into_iter().chain([config.rules.as_path()]).chain(model)
-}
-
-/// Nothing that is read is written over; the command ends with the code.
+/// Refuses an output that is one of the files that are read, for it would be lost; the command ends with the code.
 pub fn refuse_read<'p>(out: &Path, read: impl IntoIterator<Item = &'p Path>) -> Result<(), ExitCode> {
-    Sink::refuse_read(out, read).map_err(|error| {
-        anstream::eprintln!("error: {error}");
-        ExitCode::from(EXIT_USAGE)
-    })
+    let whole = |path: &Path| path.canonicalize().ok();
+    let Some(file) = whole(out).filter(|path| path.is_file()) else { return Ok(()) };
+    if read.into_iter().any(|read| whole(read).as_ref() == Some(&file)) {
+        let out = out.display();
+        anstream::eprintln!("error: {out} is a file that is read, and would be replaced by what is made of it");
+        return Err(ExitCode::from(EXIT_USAGE));
+    }
+    Ok(())
 }
 
 /// The name of a file, where standard output is taken.
@@ -175,40 +169,46 @@ pub fn load_config(flags: impl Into<Flags>) -> Result<Config, ExitCode> {
 /// The release that the configuration names. Warnings are printed; without one, so is why, and the command ends with the
 /// code.
 pub fn load_release(config: &Config) -> Result<Release, ExitCode> {
-    match loading::load_release(config) {
-        Ok(loaded) => {
-            for warning in &loaded.warnings {
-                anstream::eprintln!("{}\n", warning.render(true));
-            }
-            if let Some(note) = without_model(&loaded, config) {
-                anstream::eprintln!("note: {note}");
-            }
-            Ok(loaded.release)
-        }
-        Err(error) => {
-            anstream::eprintln!("{}", error.render(true));
-            Err(ExitCode::from(EXIT_USAGE))
-        }
-    }
+    load_release_beside(config, None, &[])
 }
 
-/// The same as lines of the log.
-pub fn load_release_logging(config: &Config) -> Result<Release, ExitCode> {
-    match loading::load_release(config) {
-        Ok(loaded) => {
-            for warning in &loaded.warnings {
-                tracing::warn!("{}", warning.render(false));
-            }
-            if let Some(note) = without_model(&loaded, config) {
-                tracing::warn!("{note}");
-            }
-            Ok(loaded.release)
-        }
-        Err(error) => {
-            tracing::error!("{}", error.render(false));
-            Err(ExitCode::from(EXIT_USAGE))
-        }
+/// The same for a command that writes a file: it may be none of those that are read.
+pub fn load_release_beside(config: &Config, out: Option<&Path>, read: &[&Path]) -> Result<Release, ExitCode> {
+    let loaded = loading::load_release(config).map_err(|error| {
+        anstream::eprintln!("{}", error.render(true));
+        ExitCode::from(EXIT_USAGE)
+    })?;
+    for warning in &loaded.warnings {
+        anstream::eprintln!("{}\n", warning.render(true));
     }
+    if let Some(note) = without_model(&loaded, config) {
+        anstream::eprintln!("note: {note}");
+    }
+    if let Some(out) = out {
+        let of_release = loaded.read.iter().chain(&config.file).map(PathBuf::as_path);
+        refuse_read(out, of_release.chain(read.iter().copied()))?;
+    }
+    Ok(loaded.release)
+}
+
+/// The same for a service whose log is for programs: what there is to say are lines of it.
+pub fn load_release_logging(config: &Config) -> Result<Release, ExitCode> {
+    let loaded = loading::load_release(config).map_err(|error| {
+        // Whatever the log leaves out, a service that does not start says why.
+        let message = error.render(false);
+        let line = serde_json::json!({
+            "timestamp": jiff::Timestamp::now().to_string(), "level": "ERROR", "message": message, "target": "gavel",
+        });
+        anstream::eprintln!("{line}");
+        ExitCode::from(EXIT_USAGE)
+    })?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{}", warning.render(false));
+    }
+    if let Some(note) = without_model(&loaded, config) {
+        tracing::warn!("{note}");
+    }
+    Ok(loaded.release)
 }
 
 /// Why there is no model, where nobody asked for none.

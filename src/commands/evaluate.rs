@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 
-use super::common::{ConfigFlag, JsonFlag, PeriodFlags, file_name, load_config, read_by, refuse_read};
+use super::common::{ConfigFlag, JsonFlag, PeriodFlags, file_name, load_config, refuse_read};
 use super::learning::{failed, of_features, parse_span, print_read, quality};
 use crate::{
     config::{Flags, ModelChoice},
@@ -63,10 +63,7 @@ pub fn run(arguments: &EvaluateArguments) -> ExitCode {
 fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
     arguments.period.check()?;
     let config = load_config(Flags { model: arguments.model.clone(), ..Flags::from(&arguments.config) })?;
-    if let Some(html) = &arguments.html {
-        refuse_read(html, read_by(&config).chain([arguments.input.as_path()]))?;
-    }
-    let (_, model) = match load_model(&config.model, &config) {
+    let (path, model) = match load_model(&config.model, &config) {
         Ok(Some(loaded)) => loaded,
         Ok(None) if config.model == ModelChoice::None => {
             return Err(failed("without a model there is nothing to measure"));
@@ -74,6 +71,9 @@ fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
         Ok(None) => return Err(failed("there is no model in models/: name one with --model")),
         Err(error) => return Err(failed(&error.to_string())),
     };
+    if let Some(html) = &arguments.html {
+        refuse_read(html, [&path, &arguments.input].into_iter().chain(&config.file).map(PathBuf::as_path))?;
+    }
     let header = model.header();
     let pair = |feature: &FeatureSource| (feature.name.clone(), feature.expression.clone());
     let features: Vec<_> = model.features().iter().map(pair).collect();
@@ -81,8 +81,7 @@ fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
     let Policy { review_at, deny_at, .. } = config.settings.policy;
     if !config.settings.policy.segments.is_empty() {
         anstream::eprintln!(
-            "note: the policy's segments decide by measures of their own, which are not looked at here; `gavel backtest` \
-             with an empty folder of rules does"
+            "note: the policy's segments decide by measures of their own, which are not looked at here; `gavel backtest` does"
         );
     }
     let scorer = Scorer::new(of_features(config.settings, &features)?);

@@ -18,6 +18,7 @@ use crate::{
         scorer::{Output, Scorer},
         settings::{Measure, Mode, Policy, Segment},
         transaction::{Transaction, TransactionType},
+        verdict::Decision,
     },
 };
 
@@ -201,7 +202,8 @@ fn explain(scorer: &Scorer, transaction: &Transaction<'_>, body: &[u8]) -> Expla
         [] => decision_of_policy(scorer, &scope, &mut memo),
         rules => format!("the rules decide: {}", rules.join(", ")),
     };
-    let is_monitored = release.settings.policy.mode == Mode::Monitor;
+    let is_monitored =
+        release.settings.policy.mode == Mode::Monitor && scorer.verdict().would_be() != Decision::Approve;
     Explanation {
         heading: format!("{} {} {money}", transaction.time, transaction.kind.name()),
         verdict: String::from_utf8(body.to_vec())
@@ -240,14 +242,12 @@ fn decision_of_policy(scorer: &Scorer, scope: &Scope<'_>, memo: &mut Memo) -> St
         }
         (Measure::Cost { review_minor, false_positive_minor }, Some(amount_minor)) => {
             let currency = settings.rates.base();
-            let units = 10_f64.powi(currency.exponent().cast_signed());
             let costs =
                 [score * amount_minor as f64, *review_minor as f64, (1.0 - score) * *false_positive_minor as f64];
-            let [approve, review, deny] = costs.map(|minor| format!("{:.2}", minor / units));
-            let code = currency.code();
+            let [approve, review, deny] = costs.map(|minor| Money { minor: minor.round() as i64, currency });
             format!(
-                "no rule decides, so the score of {score} does, in the policy's segment {name:?}: to approve costs {approve} \
-                 {code}, to review {review} {code}, to deny {deny} {code}"
+                "no rule decides, so the score of {score} does, in the policy's segment {name:?}: to approve costs {approve}, \
+                 to review {review}, to deny {deny}"
             )
         }
     }

@@ -1,9 +1,15 @@
 //! What `train`, `evaluate` and `features` share: features by name, releases of them, quality in words. No command is
 //! defined here.
 
-use std::{fmt::Write as _, fs, path::Path, process::ExitCode, sync::Arc};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
-use super::common::{EXIT_USAGE, print_notes};
+use super::common::{EXIT_USAGE, print_notes, refuse_read};
 use crate::{
     files::read_rules,
     learning::{
@@ -11,7 +17,7 @@ use crate::{
         features::{self, NamedExpression},
         metrics::{FALSE_POSITIVE_RATES, Values},
     },
-    loading::{LoadError, render_features},
+    loading::{LoadError, render_features, rule_paths},
     scoring::{
         model::Model,
         release::{Models, Release},
@@ -39,13 +45,15 @@ pub(super) fn of_features(settings: Settings, features: &[NamedExpression]) -> R
     })
 }
 
-/// A release of features beside a rule set, for what the rules would have denied.
-pub(super) fn beside_rules(settings: Settings, model: Model, rules: &Path) -> Result<Release, ExitCode> {
+/// A release of features beside a rule set, for what the rules would have denied; none of its files may be the output.
+pub(super) fn beside_rules(settings: Settings, model: Model, rules: &Path, out: &Path) -> Result<Release, ExitCode> {
     let problem = |error: &LoadError| {
         anstream::eprintln!("{}", error.render(true));
         ExitCode::from(EXIT_USAGE)
     };
     let sources = read_rules(rules).map_err(|error| problem(&error.into()))?;
+    let read: Vec<_> = rule_paths(&sources, rules).collect();
+    refuse_read(out, read.iter().map(PathBuf::as_path))?;
     let (files, found) = parse(sources, &settings);
     let compiled =
         Release::compile(settings, files, Models { champion: Some(Arc::new(model)), ..Models::default() }, found);

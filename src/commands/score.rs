@@ -4,9 +4,7 @@ use std::{fmt, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Args;
 
-use super::common::{
-    EXIT_USAGE, PeriodFlags, ScoringFlags, load_config, load_release, print_notes, read_by, refuse_read,
-};
+use super::common::{EXIT_USAGE, PeriodFlags, ScoringFlags, load_config, load_release_beside, print_notes};
 use crate::{
     data::{DataError, Period, Progress, Replay, Rows, Sink},
     scoring::{
@@ -37,8 +35,7 @@ pub struct ScoreArguments {
 pub fn run(arguments: &ScoreArguments) -> ExitCode {
     let scored = load_config(&arguments.scoring).and_then(|config| {
         arguments.period.check()?;
-        refuse_read(&arguments.out, read_by(&config).chain([arguments.input.as_path()]))?;
-        let release = load_release(&config)?;
+        let release = load_release_beside(&config, Some(&arguments.out), &[&arguments.input])?;
         score(arguments, Scorer::new(release)).or_else(|error| {
             if error.is_broken_pipe() {
                 return Ok(());

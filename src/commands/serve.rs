@@ -1,6 +1,6 @@
 //! `gavel serve`: the service, until it is told to stop. It decides nothing about a transaction.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
@@ -45,10 +45,6 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
         return ExitCode::from(EXIT_USAGE);
     }
     let is_for_people = logging::start(&config.log);
-    let release = match if is_for_people { load_release(&config) } else { load_release_logging(&config) } {
-        Ok(release) => release,
-        Err(code) => return code,
-    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -56,7 +52,19 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve(&config, release, flags, arguments.take_over)) {
+    // Before anything is loaded, which may take a while.
+    let signals = match runtime.block_on(async { Signals::listen() }) {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be listened to");
+            return ExitCode::FAILURE;
+        }
+    };
+    let release = match if is_for_people { load_release(&config) } else { load_release_logging(&config) } {
+        Ok(release) => release,
+        Err(code) => return code,
+    };
+    match runtime.block_on(serve(&config, release, flags, (arguments.take_over, signals))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -65,8 +73,12 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
     }
 }
 
-async fn serve(config: &Config, release: Release, flags: Flags, takes_over: bool) -> Result<(), ServiceError> {
-    let mut signals = Signals::listen().map_err(ServiceError::Thread)?;
+async fn serve(
+    config: &Config,
+    release: Release,
+    flags: Flags,
+    (takes_over, mut signals): (bool, Signals),
+) -> Result<(), ServiceError> {
     let versions = release.versions.clone();
     let service = Service::start(config, release, Some(flags), takes_over).await?;
     tracing::info!(
@@ -86,6 +98,8 @@ async fn serve(config: &Config, release: Release, flags: Flags, takes_over: bool
                 break;
             }
             asked = signals.received() => match asked {
+                // The terminal is gone, or somebody asks for it there.
+                Asked::Reload if std::io::stdin().is_terminal() => break,
                 Asked::Reload => service.reload(),
                 Asked::Stop(signal) => {
                     tracing::info!(signal, "stopping: answering what was received");

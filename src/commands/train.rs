@@ -74,7 +74,7 @@ fn learn(arguments: &TrainArguments) -> Result<(), ExitCode> {
     arguments.period.check()?;
     let config = load_config(&arguments.config)?;
     let rules = rules_of(arguments, &config);
-    let read = [&config.file, &arguments.features, &rules].into_iter().flatten().chain([&arguments.input]);
+    let read = [&config.file, &arguments.features].into_iter().flatten().chain([&arguments.input]);
     refuse_read(&arguments.out, read.map(PathBuf::as_path))?;
     let features = features_of(arguments.features.as_deref())?;
     let learner = learner(arguments)?;
@@ -83,7 +83,7 @@ fn learn(arguments: &TrainArguments) -> Result<(), ExitCode> {
     let release = match rules {
         Some(rules) => {
             let model = untrained(&recipe).map_err(|error| failed(&error.to_string()))?;
-            beside_rules(config.settings, model, &rules)?
+            beside_rules(config.settings, model, &rules, &arguments.out)?
         }
         None => of_features(config.settings, &recipe.features)?,
     };

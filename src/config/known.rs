@@ -121,12 +121,42 @@ impl Keys for Known {
     fn is_open(&self, path: &str) -> bool {
         let in_map = path.split_once('.').is_some_and(|(section, _)| self.maps.contains(section));
         let is_shown = |path: &str| self.secret.get(path) == Some(&false);
-        // The keys of a table in a list are shown where the list is.
-        in_map || is_shown(path) || path.rsplit_once('.').is_some_and(|(list, _)| is_shown(list))
+        // The keys of a table in a list are shown where the list is, unless something beside it is secret: what stands
+        // there may be meant for that.
+        let in_list = |(list, _): (&str, &str)| {
+            is_shown(list) && list.split_once('.').is_some_and(|(section, _)| self.is_open_section(section))
+        };
+        in_map || is_shown(path) || path.rsplit_once('.').is_some_and(in_list)
     }
 
     fn is_open_section(&self, section: &str) -> bool {
         let inside = |path: &str| path.split_once('.').is_some_and(|(of, _)| of == section);
         self.maps.contains(section) || !self.secret.iter().any(|(path, secret)| *secret && inside(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_is_shown_beside_a_secret() {
+        let mut known = Known::default();
+        for (path, secret) in
+            [("policy.segments", false), ("policy.mode", false), ("nats.user", false), ("nats.password", true)]
+        {
+            known.add(path, secret);
+        }
+        let cases = [
+            ("policy.segments", true),
+            ("policy.segments.when", true),
+            ("policy.other", false),
+            ("nats.user", true),
+            ("nats.user.password", false),
+            ("nats.password", false),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(known.is_open(path), expected, "{path}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What of a configuration a running service cannot take over. It changes neither of the two it compares.
+//! What of a configuration a running service cannot take over. It reads no file.
 
 use super::{Authentication, Config, GuardConfig, NatsConfig};
 use crate::scoring::settings::Settings;

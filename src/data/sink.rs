@@ -39,17 +39,6 @@ impl Sink {
         Self::open(path, name.clone()).map_err(|cause| DataError::Write { name, cause })
     }
 
-    /// Refuses an output that is one of the files that are read, or lies in one of the folders: it would be lost.
-    pub fn refuse_read<'p>(path: &Path, read: impl IntoIterator<Item = &'p Path>) -> Result<(), DataError> {
-        let whole = |path: &Path| path.canonicalize().ok();
-        let Some(out) = whole(path).filter(|path| path.is_file()) else { return Ok(()) };
-        if read.into_iter().any(|read| whole(read).is_some_and(|read| out.starts_with(read))) {
-            let cause = io::Error::other("it is a file that is read, and would be replaced by what is made of it");
-            return Err(DataError::Write { name: shown(path), cause });
-        }
-        Ok(())
-    }
-
     fn open(path: &Path, name: String) -> io::Result<Self> {
         let (output, rename) = if path.as_os_str() == "-" {
             (Output::Stdout(io::stdout()), None)

@@ -166,6 +166,8 @@ pub struct Reader {
     reading: Option<Reading>,
     /// The number of the next record; `None` before the first.
     expected: Option<u64>,
+    /// The record that the oldest file begins with, by its name.
+    oldest: Option<u64>,
     after_sequence: u64,
     highest_ms: i64,
     found: Found,
@@ -190,6 +192,7 @@ impl Reader {
             schema: schema.clone(),
             reading: None,
             expected: None,
+            oldest: None,
             after_sequence: 0,
             highest_ms: i64::MIN,
             found: Found::default(),
@@ -315,6 +318,7 @@ impl Reader {
         self.found.torn_bytes += std::mem::take(&mut self.torn_bytes);
         self.current = Some((name.to_owned(), 0));
         self.is_begun = false;
+        self.oldest = self.oldest.or(number_of(name));
     }
 
     fn file(&mut self, name: &str, start: usize, bytes: &[u8], is_last: bool, each: &mut impl Each) -> bool {
@@ -357,7 +361,11 @@ impl Reader {
     fn frame(&mut self, frame: &Frame<'_>, each: &mut impl Each) -> bool {
         let is_preamble = frame.records == 0;
         // What is older than the first file has been removed, and need not be there.
-        let wanted = if self.after_sequence == 0 { u64::MAX } else { self.after_sequence.saturating_add(1) };
+        let wanted = if self.after_sequence == 0 {
+            self.oldest.unwrap_or(u64::MAX)
+        } else {
+            self.after_sequence.saturating_add(1)
+        };
         let expected = *self.expected.get_or_insert(frame.first_sequence.min(wanted));
         if frame.first_sequence > expected {
             let missing_from = expected.max(self.after_sequence.saturating_add(1));

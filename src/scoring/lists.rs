@@ -406,7 +406,9 @@ fn for_each_spelling(value: &str, mut each: impl FnMut(&str, Option<u8>)) {
     let Ok(ip) = address.parse::<IpAddr>() else { return };
     let prefix = match prefix.map(str::parse::<u8>) {
         None => None,
-        Some(Ok(length)) if length <= address_bits(ip) => Some(length),
+        // A network of one address is that address.
+        Some(Ok(length)) if length == address_bits(ip) => None,
+        Some(Ok(length)) if length < address_bits(ip) => Some(length),
         Some(_) => return,
     };
     let ip = if prefix.is_none() { ip.to_canonical() } else { ip };

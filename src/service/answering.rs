@@ -350,11 +350,15 @@ impl Answering {
     /// The fullest tier that the time left has room for, with so many answers in the message beside its own.
     fn tier(&mut self, deadline_ms: Option<i64>, now: Moment, beside: usize) -> Result<Tier, Refusal> {
         let Some(deadline_ms) = deadline_ms else { return Ok(Tier::Full) };
+        let left = self.left(deadline_ms, now);
+        self.pace.tier(left, self.together + beside).ok_or_else(no_time)
+    }
+
+    /// What is left of the time for answering, where an answer must be there by a deadline.
+    fn left(&self, deadline_ms: i64, now: Moment) -> std::time::Duration {
         // The deadline's own millisecond still counts.
         let left_ms = deadline_ms.saturating_sub(now.unix_ms).saturating_add(1);
-        let left = std::time::Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
-        let left = left.saturating_sub(self.leaving);
-        self.pace.tier(left, self.together + beside).ok_or_else(no_time)
+        std::time::Duration::from_millis(u64::try_from(left_ms).unwrap_or_default()).saturating_sub(self.leaving)
     }
 
     /// Takes in an outcome, a label or a list change.
@@ -419,7 +423,7 @@ impl Answering {
 }
 
 fn past_deadline() -> Refusal {
-    let message = "the deadline had passed before the message was looked at";
+    let message = "the deadline had passed before it was looked at";
     Refusal::of(RefusalClass::PastDeadline, "past_deadline", message)
 }
 

@@ -114,6 +114,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_added_last_goes_out_before_the_others() {
+        let mut outbox = Outbox::default();
+        let add = |outbox: &mut Outbox, name: &'static str| {
+            outbox.publish(Subject::from_static(name), HeaderMap::new(), Bytes::new());
+        };
+        outbox.bring_forward(0);
+        for name in ["earlier", "first", "second", "last"] {
+            add(&mut outbox, name);
+        }
+        outbox.bring_forward(1);
+        outbox.bring_forward(9);
+        let order: Vec<String> =
+            outbox.exchange(Vec::new()).into_iter().map(|message| message.subject.to_string()).collect();
+        assert_eq!(order, ["earlier", "last", "first", "second"]);
+    }
+
+    #[test]
     fn a_header_cannot_forge_another() {
         for (text, expected) in [("", ""), ("Caf\u{e9}", "Caf\u{e9}"), ("a\r\nX: y\u{0}\u{7f}", "a  X: y  ")] {
             assert_eq!(header_text(text).as_str(), expected);

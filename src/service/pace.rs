@@ -78,6 +78,13 @@ impl Pace {
         self.tiers[tier as usize].is_some_and(|measured| measured.is_tried)
     }
 
+    /// Whether there is time for any tier.
+    pub fn fits(&self, left: Duration, answers: usize) -> bool {
+        let fits =
+            |measured: &Option<Measured>| measured.is_none_or(|known| known.needs_s(answers) <= left.as_secs_f64());
+        self.tiers.iter().any(fits)
+    }
+
     /// The fullest tier for which there is time, when an answer leaves together with others; `None` for none. What was
     /// never measured is tried, and what there was no time for is tried again now and then.
     pub fn tier(&mut self, left: Duration, answers: usize) -> Option<Tier> {
@@ -292,6 +299,7 @@ mod tests {
         ];
         for (left, answers, expected) in cases {
             assert_eq!(pace.tier(micros(left), answers), expected, "{left} µs for {answers}");
+            assert_eq!(pace.fits(micros(left), answers), expected.is_some(), "{left} µs for {answers}");
         }
     }
 

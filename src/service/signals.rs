@@ -11,7 +11,14 @@ pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     hangup: tokio::signal::unix::Signal,
+    /// Whoever limits the size of files lets a write beyond it fail, as on a full disk, where somebody listens to this.
+    #[cfg(unix)]
+    _file_size: tokio::signal::unix::Signal,
 }
+
+/// SIGXFSZ has this number on Linux but for MIPS, on macOS and the BSDs.
+#[cfg(unix)]
+const SIGXFSZ: i32 = 25;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +39,7 @@ impl Signals {
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
                 hangup: signal(SignalKind::hangup())?,
+                _file_size: signal(SignalKind::from_raw(SIGXFSZ))?,
             })
         }
         #[cfg(not(unix))]

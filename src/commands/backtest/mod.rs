@@ -11,14 +11,12 @@ use clap::Args;
 
 use self::tally::{Judgement, Report};
 use super::common::{
-    ConfigFlag, EXIT_USAGE, JsonFlag, ModelFlag, PeriodFlags, file_name, load_config, load_release, print_notes,
-    read_by, refuse_read,
+    ConfigFlag, EXIT_USAGE, JsonFlag, ModelFlag, PeriodFlags, file_name, load_config, load_release_beside, print_notes,
 };
 use crate::{
     config::{Config, Flags},
     data::{DataError, Period, Progress, Replay, Row, Rows, Sink},
     scoring::{
-        release::Release,
         scorer::{Output, Scorer},
         transaction::{Transaction, TransactionType},
         verdict::{Flag, Verdict},
@@ -63,13 +61,9 @@ fn backtest(arguments: &BacktestArguments) -> Result<(), ExitCode> {
         ..Flags::from(&arguments.config)
     };
     let config = load_config(flags)?;
-    if let Some(html) = &arguments.html {
-        let read = [&arguments.input].into_iter().chain(&arguments.candidate).map(PathBuf::as_path);
-        refuse_read(html, read_by(&config).chain(read))?;
-    }
-    let mut sets = vec![load_set("rules", &config)?];
+    let mut sets = vec![load_set("rules", &config, arguments)?];
     if let Some(candidate) = &arguments.candidate {
-        sets.push(load_set("candidate", &Config { rules: candidate.clone(), ..config })?);
+        sets.push(load_set("candidate", &Config { rules: candidate.clone(), ..config }, arguments)?);
     }
     let report = replay(arguments, sets).map_err(|error| fail(&error))?;
     let printed = if arguments.json.json { report.to_json() } else { text::render(&report) };
@@ -97,8 +91,8 @@ struct Set {
     replay: Replay,
 }
 
-fn load_set(name: &'static str, config: &Config) -> Result<Set, ExitCode> {
-    let release: Release = load_release(config)?;
+fn load_set(name: &'static str, config: &Config, arguments: &BacktestArguments) -> Result<Set, ExitCode> {
+    let release = load_release_beside(config, arguments.html.as_deref(), &[&arguments.input])?;
     Ok(Set { name, folder: config.rules.display().to_string(), replay: Replay::new(Scorer::new(release)) })
 }
 

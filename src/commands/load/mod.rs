@@ -24,7 +24,7 @@ use self::{
     messages::Messages,
     schedule::Arrivals,
 };
-use super::common::{EXIT_USAGE, JsonFlag, NatsFlag, ScoringFlags, load_config};
+use super::common::{EXIT_USAGE, JsonFlag, NatsFlag, ScoringFlags, load_config, refuse_read};
 use crate::{
     config::{Config, Flags},
     loading,
@@ -139,6 +139,11 @@ pub fn run(arguments: &LoadArguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
+    for out in arguments.hdr.iter().chain(&arguments.histogram) {
+        if let Err(code) = refuse_read(out, arguments.input.iter().chain(&config.file).map(PathBuf::as_path)) {
+            return code;
+        }
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),

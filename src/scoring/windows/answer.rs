@@ -79,7 +79,11 @@ impl Held<'_> {
         // What is no longer reached by any window in order is as if it were gone already.
         let least_ms = self.cutoff_ms.min(time_ms);
         let bounds = self.layout.offsets.iter().map(|offset| time_ms.saturating_sub(*offset).max(least_ms));
-        let edges: SmallVec<[T::Edge; EDGES_INLINE]> = bounds.map(|bound_ms| rows.edge(bound_ms)).collect();
+        // Added one by one they come to stand here; collected they would be moved here, room for all of them.
+        let mut edges: SmallVec<[T::Edge; EDGES_INLINE]> = SmallVec::new();
+        for bound_ms in bounds {
+            edges.push(rows.edge(bound_ms));
+        }
         let cut = Cut { rows, edges: &edges };
         let seen_before_ms = self.layout.past.and_then(|seen| self.seen_before(&cut, seen));
         for question in &self.layout.questions {

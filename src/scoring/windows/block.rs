@@ -77,11 +77,6 @@ impl Block {
         self.len == self.capacity
     }
 
-    /// How many rows it makes room for when it is full.
-    pub(super) fn growth(&self) -> usize {
-        grown(self.len()) - self.len()
-    }
-
     /// Bytes of its allocation.
     pub(super) fn bytes(&self) -> usize {
         self.words.len() * size_of::<u32>()

@@ -13,9 +13,12 @@ use super::{
     tree::{Many, Position, Tree},
 };
 
+/// Of the rows of a full block so many must have expired before they are dropped.
+const EXPIRED_PART: usize = if cfg!(test) { 2 } else { 8 };
+
 /// The rows of one key.
 pub(super) enum Rows {
-    /// At most a block of them.
+    /// So few that one block holds them all.
     Few(Block),
     /// More than that.
     Many(Box<Tree>),
@@ -80,13 +83,14 @@ impl Rows {
         if let Self::Few(block) = self {
             let shape = layout.shape(false);
             let few_max = layout.few_max.min(rows_max.max(layout.rows_max));
-            if block.len() >= few_max || !block.spans(shape, row.time_ms) {
-                left.seen_ms = trim_block(layout, block, cutoff_ms, 1);
-            } else if block.is_full() {
-                // To drop one for each that comes would move all of them each time.
-                left.seen_ms = trim_block(layout, block, cutoff_ms, block.growth());
+            let spans = block.spans(shape, row.time_ms);
+            if block.is_full() || !spans {
+                // To drop one for each that comes would move all the others each time.
+                let least = if spans { (block.len() / EXPIRED_PART).max(1) } else { 1 };
+                left.seen_ms = trim_block(layout, block, cutoff_ms, least);
             }
-            if block.len() < few_max && block.spans(shape, row.time_ms) {
+            let live = |block: &Block| block.len() - block.rank(shape, cutoff_ms);
+            if (block.len() < few_max || live(block) < few_max) && block.spans(shape, row.time_ms) {
                 let (at, rank) = block.place_of(shape, row.time_ms);
                 block.insert(shape, at, row);
                 for members in layout.members.iter().filter(|members| row.members.contains(**members)) {

@@ -11,9 +11,16 @@ use super::{
         queue::Received,
         subjects::Kind,
     },
-    Answering, Core, HEADERS_RESERVE_BYTES, Moment, STAGES_EVERY, past_deadline, reply, stamped,
+    Answering, Core, HEADERS_RESERVE_BYTES, Moment, no_time, past_deadline, reply, stamped,
 };
-use crate::scoring::{refusal::Refusal, wire::Route};
+use crate::scoring::{
+    refusal::{Refusal, RefusalClass},
+    verdict::Tier,
+    wire::Route,
+};
+
+/// One of so many is measured.
+const MEASURED_EVERY: usize = 8;
 
 /// What the transactions of a batch have in common.
 #[derive(Clone, Copy)]
@@ -32,15 +39,24 @@ impl Answering {
         let room = self.payload_max_bytes.saturating_sub(HEADERS_RESERVE_BYTES);
         let mut answers = Answers::begin(std::mem::take(&mut self.voice.body), elements.len(), room)?;
         let copies = out.len();
-        // Where there is no time for all of them there is none for the message.
-        self.tier(deadline_ms, now, elements.len())?;
+        if deadline_ms.is_some_and(|deadline_ms| !self.pace.fits(self.left(deadline_ms, now), elements.len())) {
+            // There is no time for all of them, so there is none for the message.
+            return Err(no_time());
+        }
+        let mut over = None;
         for (place, element) in elements.iter().enumerate() {
-            let left = elements.len() - place;
-            let answered = if answers.has_room() {
-                self.element(element, common, (now, left), out)
-            } else {
-                Err(batch::answer_too_large())
+            let behind = elements.len() - place - 1;
+            let answered = match &over {
+                _ if !answers.has_room() => Err(batch::answer_too_large()),
+                // What comes later may follow what was refused: a reversal its parent.
+                Some(refusal) => Err(Refusal::clone(refusal)),
+                None => self.element(element, common, (now, place, behind), out),
             };
+            if let Err(refusal) = &answered
+                && matches!(refusal.class, RefusalClass::PastDeadline | RefusalClass::Overloaded)
+            {
+                over.get_or_insert_with(|| refusal.clone());
+            }
             if let Some(refusal) = answers.push(answered) {
                 self.tally.refusal(&self.metrics, &refusal);
             }
@@ -63,16 +79,23 @@ impl Answering {
         &mut self,
         element: &[u8],
         Common { route, deadline_ms }: Common<'_>,
-        (began, left): (Moment, usize),
+        (began, place, behind): (Moment, usize, usize),
         out: &mut Outbox,
     ) -> Result<Bytes, Refusal> {
-        let now = began.at(Instant::now());
+        let is_due = place.is_multiple_of(MEASURED_EVERY) || self.pace.is_tried(Tier::Full);
+        let now = if is_due || deadline_ms.is_some() { began.at(Instant::now()) } else { began };
         if deadline_ms.is_some_and(|deadline_ms| now.unix_ms > deadline_ms) {
             return Err(past_deadline());
         }
-        let tier = self.tier(deadline_ms, now, left)?;
-        let is_measured = self.answered.is_multiple_of(STAGES_EVERY) || self.pace.is_tried(tier);
-        self.answered += 1;
+        let tier = match self.tier(deadline_ms, now, behind) {
+            Ok(tier) => tier,
+            // Not all that are left can be answered, but the first of them can.
+            Err(_) if deadline_ms.is_some_and(|deadline_ms| self.pace.fits(self.left(deadline_ms, now), 1)) => {
+                Tier::StandIn
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let is_measured = is_due || self.pace.is_tried(tier);
         let Self {
             scorer,
             keeper,

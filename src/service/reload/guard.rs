@@ -137,12 +137,14 @@ fn places(wanted: &[String], known: &[String]) -> Vec<Option<usize>> {
 }
 
 impl Tried {
-    /// How much larger the share of denials becomes; below zero where it shrinks.
-    pub(super) fn change(&self) -> f64 {
-        if self.transactions == 0 {
-            return 0.0;
-        }
-        (self.denied_after as f64 - self.denied_before as f64) / self.transactions as f64
+    /// The share that what serves denies.
+    pub(super) fn share_before(&self) -> f64 {
+        self.denied_before as f64 / self.transactions.max(1) as f64
+    }
+
+    /// The share that it denies itself.
+    pub(super) fn share_after(&self) -> f64 {
+        self.denied_after as f64 / self.transactions.max(1) as f64
     }
 
     /// What was found, in one sentence.

@@ -36,15 +36,21 @@ use super::{
 use crate::{
     config::{Config, Flags},
     files::SeenFiles,
-    scoring::{release::Release, rules::KnownLists, settings::Mode, transaction::ListChange, verdict::Versions},
+    scoring::{
+        field::AttributeSchema, release::Release, rules::KnownLists, settings::Mode, transaction::ListChange,
+        verdict::Versions,
+    },
 };
 
 /// How often files are looked at where no change was told: some mounts tell of none.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Editors write a file in several steps: it is read once nothing has changed for so long.
-const QUIET: Duration = Duration::from_millis(50);
+const QUIET: Duration = Duration::from_millis(250);
 /// Something may change all the time.
-const QUIET_MAX: Duration = Duration::from_millis(500);
+const QUIET_MAX: Duration = Duration::from_secs(10);
+/// What served so lately is what a release is compared with as well: a file that is written slowly may have been read half,
+/// and the whole of it is no fatal edit.
+const LATELY: Duration = Duration::from_secs(600);
 /// Aggregates that are named at most.
 const NAMED_MAX: usize = 8;
 
@@ -115,6 +121,10 @@ struct Follower {
     history: Arc<History>,
     /// Every change to lists that is in force, by list and value.
     list_changes: BTreeMap<(Cow<'static, str>, Cow<'static, str>), ListChange<'static>>,
+    /// The shares of denials of what served of late, and until when it did.
+    denials: Vec<(Instant, f64)>,
+    /// What serves was refused by the guard and forced.
+    is_forced: bool,
 }
 
 /// The scoring thread has ended.
@@ -166,6 +176,8 @@ impl Reloader {
             tried: None,
             history,
             list_changes: BTreeMap::new(),
+            denials: Vec::new(),
+            is_forced: false,
         };
         std::thread::Builder::new().name("reload".into()).spawn(move || {
             // What takes long is done aside, and answers need not wait for the rest either.
@@ -320,7 +332,9 @@ impl Follower {
             release.lists.restore(change);
         }
         let (release, tried) = self.try_on(release)?;
-        let (change, limit) = (tried.change(), serving.config.guard.max_deny_change);
+        self.denials.retain(|(until, _)| until.elapsed() < LATELY);
+        let of_late = self.denials.iter().map(|(_, share)| *share).fold(tried.share_before(), f64::max);
+        let (change, limit) = (tried.share_after() - of_late, serving.config.guard.max_deny_change);
         let mut message = tried.text();
         if change > limit && !force {
             let message = format!(
@@ -330,6 +344,10 @@ impl Follower {
             return Ok(Report { restart, ..self.report("refused", &message, diagnostics) });
         }
         let fresh = self.fresh(&serving);
+        if self.serving.config.settings.policy.mode == Mode::Enforce && !self.is_forced {
+            self.denials.push((Instant::now(), tried.share_before()));
+        }
+        self.is_forced = change > limit;
         self.swap(release, serving, tried)?;
         if let Some(upkeep) = &self.upkeep {
             // It may have nothing left to do.
@@ -369,7 +387,16 @@ impl Follower {
     /// The aggregates that were not kept so far, the first of them by name.
     fn fresh(&self, next: &Serving) -> String {
         let known: BTreeSet<&String> = self.serving.aggregates.iter().collect();
-        let fresh: Vec<&str> = next.answering.iter().filter(|text| !known.contains(text)).map(String::as_str).collect();
+        // Of an attribute that has another type nothing that was kept means the same.
+        let (schema, before) = (&next.config.settings.schema, &self.serving.config.settings.schema);
+        let is_other = |key: &str| {
+            let of = |schema: &AttributeSchema| schema.find(key).map(|field| field.field_type(schema));
+            of(schema) != of(before)
+        };
+        let keys = (0..schema.len()).filter_map(|index| u16::try_from(index).ok().map(|index| schema.key(index)));
+        let changed: Vec<&str> = keys.filter(|key| is_other(key)).collect();
+        let is_fresh = |text: &&String| !known.contains(text) || changed.iter().any(|key| names(text, key));
+        let fresh: Vec<&str> = next.answering.iter().filter(is_fresh).map(String::as_str).collect();
         let mut text = fresh.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
         if fresh.len() > NAMED_MAX {
             // Writing to a string cannot fail.
@@ -408,4 +435,12 @@ impl Follower {
             tracing::warn!(section, "what has changed there needs a restart");
         }
     }
+}
+
+/// Whether an aggregate's text names an attribute.
+fn names(text: &str, key: &str) -> bool {
+    let behind = text.match_indices("attributes.").filter_map(|(at, found)| text[at + found.len()..].strip_prefix(key));
+    behind
+        .into_iter()
+        .any(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || matches!(next, '_' | '-')))
 }
