@@ -26,6 +26,15 @@ same,5000,c1,100,EUR,q
 same,3000,c1,9000,EUR,p
 ";
 
+/// A folder with the rules and the rows.
+fn prepared() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("rules")).unwrap();
+    fs::write(folder.path().join("rules/rules.toml"), RULES).unwrap();
+    fs::write(folder.path().join("rows.csv"), ROWS).unwrap();
+    folder
+}
+
 fn explain(folder: &Path, more: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_gavel"))
         .args(["explain", "--in", "rows.csv"])
@@ -40,10 +49,7 @@ fn explain(folder: &Path, more: &[&str]) -> (Option<i32>, String, String) {
 
 #[test]
 fn a_transaction_is_shown_as_the_rules_saw_it() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("rules")).unwrap();
-    fs::write(folder.path().join("rules/rules.toml"), RULES).unwrap();
-    fs::write(folder.path().join("rows.csv"), ROWS).unwrap();
+    let folder = prepared();
 
     let (code, told, said) = explain(folder.path(), &["--id", "same"]);
     assert_eq!(code, Some(0), "{said}");
@@ -66,10 +72,7 @@ fn a_transaction_is_shown_as_the_rules_saw_it() {
 /// Where no rule decides it says what does.
 #[test]
 fn what_decided_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("rules")).unwrap();
-    fs::write(folder.path().join("rules/rules.toml"), RULES).unwrap();
-    fs::write(folder.path().join("rows.csv"), ROWS).unwrap();
+    let folder = prepared();
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/gavel.model");
     let decision = |configuration: &str, id: &str, model: &str| {
         fs::write(folder.path().join("gavel.toml"), configuration).unwrap();

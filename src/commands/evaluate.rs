@@ -1,10 +1,6 @@
 //! `gavel evaluate`: how good a model is on a labelled file. It changes nothing.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Instant,
-};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Args;
 
@@ -12,7 +8,7 @@ use super::common::{ConfigFlag, JsonFlag, PeriodFlags, file_name, load_config, r
 use super::learning::{failed, of_features, parse_span, print_read, quality};
 use crate::{
     config::{Flags, ModelChoice},
-    data::{DataError, Period, Sink, parse_moment},
+    data::{Period, Sink, parse_moment},
     learning::{
         extract::extract,
         metrics::{Stopped, measure},
@@ -102,7 +98,7 @@ fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
     let told = report::Evaluation { model: &model, rows: &rows, scored: &scored, values: &values, thresholds };
     if let Some(path) = &arguments.html {
         let page = report::page(&told).map_err(|error| failed(&error))?;
-        write(path, page.as_bytes()).map_err(|error| failed(&error.to_string()))?;
+        Sink::write_whole(path, page.as_bytes()).map_err(|error| failed(&error.to_string()))?;
     }
     if arguments.json.json {
         anstream::println!("{:#}", told.json());
@@ -127,10 +123,4 @@ fn evaluate(arguments: &EvaluateArguments) -> Result<(), ExitCode> {
         }
     }
     Ok(())
-}
-
-fn write(path: &Path, page: &[u8]) -> Result<(), DataError> {
-    let mut sink = Sink::create(path)?;
-    sink.write(page)?;
-    sink.finish()
 }

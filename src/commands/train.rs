@@ -104,8 +104,7 @@ fn learn(arguments: &TrainArguments) -> Result<(), ExitCode> {
     let begun = Instant::now();
     let bytes = train(&rows, Some((&test, test_ms)), &recipe).map_err(|error| failed(&error.to_string()))?;
     let seconds = begun.elapsed().as_secs_f64();
-    let mut sink = Sink::create(&arguments.out).map_err(|error| failed(&error.to_string()))?;
-    sink.write(&bytes).and_then(|()| sink.finish()).map_err(|error| failed(&error.to_string()))?;
+    Sink::write_whole(&arguments.out, &bytes).map_err(|error| failed(&error.to_string()))?;
     let model = Model::read(&bytes).map_err(|error| failed(&error.to_string()))?;
     tell(arguments, &model, seconds);
     Ok(())

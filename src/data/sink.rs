@@ -39,6 +39,13 @@ impl Sink {
         Self::open(path, name.clone()).map_err(|cause| DataError::Write { name, cause })
     }
 
+    /// Makes a file of these bytes.
+    pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+        let mut sink = Self::create(path)?;
+        sink.write(bytes)?;
+        sink.finish()
+    }
+
     fn open(path: &Path, name: String) -> io::Result<Self> {
         let (output, rename) = if path.as_os_str() == "-" {
             (Output::Stdout(io::stdout()), None)

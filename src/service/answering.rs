@@ -310,41 +310,42 @@ impl Answering {
         let tier = self.tier(*deadline_ms, now, 0)?;
         let is_measured = self.answered.is_multiple_of(STAGES_EVERY) || self.pace.is_tried(tier);
         self.answered += 1;
+        let (answer, decoded) = self.transaction(&request.payload, route, (tier, is_measured), now, out)?;
+        let done = Instant::now();
+        reply(received, answer.body, answer.is_repeated, done - arrived, out);
+        self.tally.latency(done - arrived);
+        if is_measured {
+            self.pace.measure(tier, done - now.instant);
+            self.tally.stage(Stage::Queue, now.instant - arrived);
+            self.tally.stage(Stage::Decode, decoded - now.instant);
+            self.tally.stage(Stage::Score, done - decoded);
+            self.tally.stage(Stage::Encode, done.elapsed());
+        }
+        Ok(done)
+    }
+
+    /// What a transaction is answered; the copy of a new verdict goes out. Where it is measured, also when it was decoded.
+    fn transaction(
+        &mut self,
+        payload: &[u8],
+        route: Route<'_>,
+        (tier, is_measured): (Tier, bool),
+        now: Moment,
+        out: &mut Outbox,
+    ) -> Result<(Answer, Instant), Refusal> {
         let Self {
-            scorer,
-            keeper,
-            voice,
-            pace,
-            tally,
-            metrics,
-            subjects,
-            skew_ms,
-            latest,
-            releases,
-            notebook,
-            slicer,
-            ..
+            scorer, keeper, voice, tally, metrics, subjects, skew_ms, latest, releases, notebook, slicer, ..
         } = self;
         let is_identifying = self.is_identifying;
         let mut core = Core { scorer, keeper, subjects, metrics, tally, notebook, skew_ms: *skew_ms, is_identifying };
-        let transaction = core.decode(&request.payload, route, now)?;
+        let transaction = core.decode(payload, route, now)?;
         let decoded = if is_measured { Instant::now() } else { now.instant };
-        let answer = core.apply(&transaction, tier, voice)?;
-        out.append_one(stamped(answer.copy, slicer));
+        let mut answer = core.apply(&transaction, tier, voice)?;
+        out.append_one(stamped(answer.copy.take(), slicer));
         if !answer.is_repeated {
-            latest.keep(&request.payload, route.processor, *releases, core.scorer);
+            latest.keep(payload, route.processor, *releases, core.scorer);
         }
-        let done = Instant::now();
-        reply(received, answer.body, answer.is_repeated, done - arrived, out);
-        tally.latency(done - arrived);
-        if is_measured {
-            pace.measure(tier, done - now.instant);
-            tally.stage(Stage::Queue, now.instant - arrived);
-            tally.stage(Stage::Decode, decoded - now.instant);
-            tally.stage(Stage::Score, done - decoded);
-            tally.stage(Stage::Encode, done.elapsed());
-        }
-        Ok(done)
+        Ok((answer, decoded))
     }
 
     /// The fullest tier that the time left has room for, with so many answers in the message beside its own.

@@ -70,11 +70,7 @@ fn backtest(arguments: &BacktestArguments) -> Result<(), ExitCode> {
     // Where nobody reads on, there is nobody to tell.
     let _ = anstream::stdout().write_all(printed.as_bytes());
     if let Some(path) = &arguments.html {
-        let write = |mut sink: Sink| {
-            sink.write(html::render(&report).as_bytes())?;
-            sink.finish()
-        };
-        Sink::create(path).and_then(write).map_err(|error| fail(&error))?;
+        Sink::write_whole(path, html::render(&report).as_bytes()).map_err(|error| fail(&error))?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::{
         queue::Received,
         subjects::Kind,
     },
-    Answering, Core, HEADERS_RESERVE_BYTES, Moment, no_time, past_deadline, reply, stamped,
+    Answering, HEADERS_RESERVE_BYTES, Moment, no_time, past_deadline, reply,
 };
 use crate::scoring::{
     refusal::{Refusal, RefusalClass},
@@ -96,31 +96,9 @@ impl Answering {
             Err(refusal) => return Err(refusal),
         };
         let is_measured = is_due || self.pace.is_tried(tier);
-        let Self {
-            scorer,
-            keeper,
-            voice,
-            pace,
-            tally,
-            metrics,
-            subjects,
-            skew_ms,
-            latest,
-            releases,
-            notebook,
-            slicer,
-            ..
-        } = self;
-        let is_identifying = self.is_identifying;
-        let mut core = Core { scorer, keeper, subjects, metrics, tally, notebook, skew_ms: *skew_ms, is_identifying };
-        let transaction = core.decode(element, route, now)?;
-        let answer = core.apply(&transaction, tier, voice)?;
-        out.append_one(stamped(answer.copy, slicer));
-        if !answer.is_repeated {
-            latest.keep(element, route.processor, *releases, core.scorer);
-        }
+        let (answer, _) = self.transaction(element, route, (tier, is_measured), now, out)?;
         if is_measured {
-            pace.measure(tier, now.instant.elapsed());
+            self.pace.measure(tier, now.instant.elapsed());
         }
         Ok(answer.body)
     }
